@@ -1,0 +1,229 @@
+"""Runs views: every continuation of a micro-batch in one packed pass, then `generate` for the responses still unknown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from unsee.answering.views import Outcome, View
+from unsee.errors import DataError
+from unsee.models.batches import Batch, collate, picture_inputs
+from unsee.models.prompts import Encoded
+
+if TYPE_CHECKING:
+    from unsee.models.model import Model
+    from unsee.sample import Sample
+
+ROW_TOKENS = 192
+"""Tokens of a packed row: longer rows share more of a picture, shorter ones waste less attention on strangers."""
+PROMPTS_PER_QUESTION = 4
+"""`generate` keeps one continuation per prompt where the packed pass keeps several, so it takes more prompts at once."""
+
+
+class Continuation(NamedTuple):
+    """A text as it follows a prompt.
+
+    Attributes:
+        ids: its tokens and the end of turn.
+        length: number of its own tokens, which are what likelihoods count.
+        proof: number of tokens, the first that stops generation included, that must be arg-max for the model to say it;
+            0 where the end of turn holds no token that stops generation.
+        response: how it reads once generated and decoded.
+    """
+
+    ids: tuple[int, ...]
+    length: int
+    proof: int
+    response: str
+
+
+@dataclass(slots=True)
+class Job:
+    """One view of one sample on its way to a record."""
+
+    sample: Sample
+    protocol: str
+    view: View
+    ids: tuple[int, ...]
+    prefix: int  # tokens up to the end of the last picture
+    new_tokens: int
+    response: str | None = None
+    finish_reason: str | None = None
+    scores: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    @property
+    def waits(self) -> bool:
+        return self.view.respond and self.response is None
+
+    def record(self, cell: str) -> dict[str, Any]:
+        """A row of the schema RECORDS; columns that do not apply are left out."""
+        view, sample = self.view, self.sample
+        options = [self._mean(text) for text in view.options] or None
+        row: dict[str, Any] = {
+            "cell": cell,
+            "sample_id": sample.id,
+            "subject": sample.subject,
+            "set": sample.set,
+            "task": sample.task,
+            "modality": sample.modality,
+            "view": view.name,
+            "protocol": self.protocol,
+            "draw": view.draw,
+            "prompt_sha256": view.prompt_sha256,
+            "image_sha256": sample.image_sha256,
+            "response": self.response,
+            "finish_reason": self.finish_reason,
+            "parsed": view.parse(Outcome(self.response, options)),
+            "option_logprobs": options,
+            "perturbed_logprobs": [self._mean(text) for text in view.wrong_answers] or None,
+        }
+        if view.answer is not None:
+            total, length = self.scores[view.answer]
+            row |= {
+                "answer_logprob_sum": None if math.isnan(total) else total,
+                "answer_logprob_mean": self._mean(view.answer),
+                "n_answer_tokens": length,
+            }
+        return row
+
+    def _mean(self, text: str) -> float | None:
+        total, length = self.scores[text]
+        return None if math.isnan(total) else total / length
+
+
+class Engine:
+    """One model with the settings of one call."""
+
+    def __init__(self, model: Model, *, batch_size: int, max_new_tokens: int, pack: bool) -> None:
+        self.model = model
+        self.batch_size = batch_size
+        self.max_new_tokens = max_new_tokens
+        self.pack = pack
+        self.stops = _stop_ids(model)
+        self._continuations: dict[str, Continuation] = {}
+
+    def job(self, sample: Sample, protocol: str, view: View) -> Job:
+        """Tokenise a view.
+
+        Raises:
+            DataError: the prompt does not fit into the model's context, or a picture or its place is missing.
+        """
+        prompter = self.model.prompter
+        try:
+            ids = prompter.ids(view.prompt, view.images)
+            after_pictures = prompter.ids(view.prompt.rpartition(prompter.image_token)[2]) if view.images else ids
+        except ValueError as error:
+            raise DataError(f"sample {sample.id}: {error}") from error
+        room = self.model.max_positions - len(ids)
+        needed = max([len(self.continuation(text).ids) for text in view.continuations], default=1)
+        if room < needed:
+            raise DataError(
+                f"sample {sample.id}, view {view.name}: the prompt has {len(ids)} tokens and its answer up to {needed}, more "
+                f"than the {self.model.max_positions} of {self.model.name}'s context; shorten the question or take fewer shots"
+            )
+        new_tokens = min(self.max_new_tokens, view.max_new_tokens or self.max_new_tokens, room)
+        return Job(sample, protocol, view, ids, len(ids) - len(after_pictures), new_tokens)
+
+    def continuation(self, text: str) -> Continuation:
+        """Tokens of a text after any prompt, computed once."""
+        if text not in self._continuations:
+            prompter = self.model.prompter
+            ids, bare = prompter.answer_ids(text), prompter.answer_ids(text, end=False)
+            length = next((i for i, (a, b) in enumerate(zip(ids, bare, strict=False)) if a != b), min(len(ids), len(bare)))
+            proof = next((i + 1 for i, token in enumerate(ids) if token in self.stops), 0)
+            response = self._read(ids[: proof or length])
+            self._continuations[text] = Continuation(ids, length, proof, response)
+        return self._continuations[text]
+
+    def _read(self, ids: Sequence[int]) -> str:
+        text: str = self.model.prompter.tokenizer.decode(ids, skip_special_tokens=True)
+        return text.strip()
+
+    def score(self, jobs: Sequence[Job]) -> None:
+        """Likelihoods of every continuation, and the responses they prove."""
+        asked = [(job, text, self.continuation(text)) for job in jobs for text in job.view.continuations]
+        if not asked:
+            return
+        items = []
+        for job, _, continuation in asked:
+            # The end of turn is scored only where it decides what the response is.
+            ids = continuation.ids if job.view.respond else continuation.ids[: continuation.length]
+            items.append(Encoded(job.ids + ids, len(job.ids), job.prefix, job.view.images))
+        longest = max(len(item.ids) for item in items)
+        batch = collate(items, prompter=self.model.prompter, pack=self.pack, max_tokens=max(ROW_TOKENS, 2 * longest))
+        logprobs, greedy = self._edges(batch)
+        first = 0
+        for (job, text, continuation), item in zip(asked, items, strict=True):
+            job.scores[text] = (float(logprobs[first : first + continuation.length].sum()), continuation.length)
+            proof = continuation.proof
+            if job.waits and 0 < proof <= job.new_tokens and greedy[first : first + proof].all():
+                job.response, job.finish_reason = continuation.response, "stop"
+            first += len(item.ids) - item.prompt_length
+
+    def _edges(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """Per edge: log-probability of its token, and whether the token is the arg-max (the lowest id of equals)."""
+        # Continuations of one prompt share positions; each position reaches the unembedding once.
+        length = batch.inputs["input_ids"].shape[1]
+        places, which = torch.unique(batch.row * length + batch.position, return_inverse=True)
+        shared = Batch(
+            batch.inputs, places // length, places % length, torch.zeros_like(places), torch.zeros_like(places), size=1
+        )
+        with torch.inference_mode():
+            logits = self.model.answer_logits(shared)
+            which, target = which.to(logits.device), batch.target.to(logits.device)
+            logprobs = logits.log_softmax(-1)[which, target]
+            greedy = logits.argmax(-1)[which] == target
+        return logprobs.double().cpu().numpy(), greedy.cpu().numpy()
+
+    def generate(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
+        """Greedy responses of jobs that wait, prompts of similar length together; yields each finished batch."""
+        waiting = sorted((job for job in jobs if job.waits), key=lambda job: (job.new_tokens, len(job.ids)))
+        for new_tokens, group in groupby(waiting, key=lambda job: job.new_tokens):
+            alike = list(group)
+            size = PROMPTS_PER_QUESTION * self.batch_size
+            for start in range(0, len(alike), size):
+                batch = alike[start : start + size]
+                for job, ids in zip(batch, self._complete(batch, new_tokens), strict=True):
+                    stop = next((i + 1 for i, token in enumerate(ids) if token in self.stops), None)
+                    job.response = self._read(ids[:stop])
+                    job.finish_reason = "length" if stop is None else "stop"
+                yield batch
+
+    def _complete(self, jobs: Sequence[Job], new_tokens: int) -> list[list[int]]:
+        """New token ids of each prompt."""
+        from transformers import GenerationConfig
+
+        prompter = self.model.prompter
+        length = max(len(job.ids) for job in jobs)
+        pad = prompter.tokenizer.pad_token_id or 0
+        ids = torch.tensor([[pad] * (length - len(job.ids)) + list(job.ids) for job in jobs])
+        seen = torch.tensor([[0] * (length - len(job.ids)) + [1] * len(job.ids) for job in jobs])
+        inputs = {"input_ids": ids, "attention_mask": seen, **picture_inputs([job.view.images for job in jobs], prompter)}
+        # Written out, because values left open are filled in from the checkpoint's own generation settings.
+        config = GenerationConfig(
+            max_new_tokens=new_tokens,
+            do_sample=False,
+            num_beams=1,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
+            eos_token_id=sorted(self.stops),
+            pad_token_id=pad,
+        )
+        with torch.inference_mode():
+            inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+            whole: list[list[int]] = self.model.network.generate(**inputs, generation_config=config)[:, length:].tolist()
+        return whole
+
+
+def _stop_ids(model: Model) -> frozenset[int]:
+    """Tokens that end a response: the tokenizer's end of sequence and the checkpoint's own."""
+    stops = {model.prompter.tokenizer.eos_token_id}
+    own = model.base.generation_config.eos_token_id
+    stops |= set(own) if isinstance(own, list) else {own}
+    return frozenset(int(token) for token in stops if token is not None)

@@ -1,0 +1,201 @@
+"""`answer`: samples in, records out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unsee.answering.views import Protocol, Setting, load_protocol
+from unsee.errors import ConfigError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from unsee.answering.engine import Engine, Job
+    from unsee.answering.store import RecordStore
+    from unsee.models.model import Model
+    from unsee.sample import Sample
+
+CHUNK = 512
+"""Samples whose records are written at once."""
+
+
+def answer(
+    model: Model,
+    samples: Sequence[Sample],
+    *,
+    protocols: Sequence[str | Protocol] = ("strict",),
+    cell: str = "",
+    batch_size: int = 16,
+    truth_ratio: bool = True,
+    max_new_tokens: int = 48,
+    seed: int = 0,
+    store: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    pack: bool = True,
+) -> pl.DataFrame:
+    """Ask a model every sample in every view of the protocols, with its method switched on where it has one.
+
+    Log-probabilities are natural logarithms from an fp32 log-softmax and leave out the end of turn: `answer_logprob_sum` and
+    `_mean` of the teacher-forced right answer, `option_logprobs` (in letter order) and `perturbed_logprobs` (in the order of
+    `wrong_answers`) as means over a text's tokens. Values that are not numbers become null. Responses are greedy.
+
+    Args:
+        cell: id of the cell, copied into every record.
+        batch_size: samples per forward pass; it changes speed and memory, not records.
+        truth_ratio: whether wrong answers are scored.
+        max_new_tokens: longest response, in tokens.
+        seed: decides what a protocol draws at random; `strict` draws nothing.
+        store: folder for `records.parquet`; an interrupted call of the same model, samples and settings goes on from it, any
+            other starts over.
+        progress: called with (samples done, samples in all).
+        pack: False gives every continuation a row of its own, for networks that take no four-dimensional attention mask.
+
+    Returns:
+        One row per (sample, view, draw) in the schema RECORDS, in the order of `samples`.
+
+    Raises:
+        ConfigError: an unknown protocol or an impossible number.
+        DataError: a prompt that does not fit into the model's context, or a picture that cannot be read, before any model time.
+    """
+    from unsee.answering.engine import Engine
+    from unsee.answering.store import RecordStore
+    from unsee.models.reference import evaluating
+
+    for option, value in (("batch_size", batch_size), ("max_new_tokens", max_new_tokens)):
+        if value < 1:
+            raise ConfigError(f"{option} is {value}; give a number of at least 1")
+    chosen = [load_protocol(protocol) for protocol in protocols]
+    with model.answering(), evaluating(model):
+        setting = Setting(model.prompter, system=model.system, truth_ratio=truth_ratio, seed=seed)
+        engine = Engine(model, batch_size=batch_size, max_new_tokens=max_new_tokens, pack=pack)
+        asking = _Asking(engine, samples, chosen, setting, cell=cell, progress=progress)
+        kept = RecordStore(store, settings=asking.settings(), samples=samples) if store is not None else None
+        return asking.records(kept)
+
+
+class _Asking:
+    """One call of `answer`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        samples: Sequence[Sample],
+        protocols: Sequence[Protocol],
+        setting: Setting,
+        *,
+        cell: str,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.engine = engine
+        self.samples = samples
+        self.protocols = protocols
+        self.setting = setting
+        self.cell = cell
+        self.progress = progress or (lambda done, total: None)
+
+    def settings(self) -> dict[str, Any]:
+        """Everything besides the samples that decides the records."""
+        from unsee.methods import described
+        from unsee.models.checkpoints import weights_digest
+
+        model = self.engine.model
+        return {
+            "protocols": [protocol.name for protocol in self.protocols],
+            "cell": self.cell,
+            "truth_ratio": self.setting.truth_ratio,
+            "max_new_tokens": self.engine.max_new_tokens,
+            "seed": self.setting.seed,
+            "system": self.setting.system,
+            "weights": weights_digest(model),
+            "method": None if model.method is None else described(model.method),
+            "template": model.prompter.prompt("", images=1),
+        }
+
+    def records(self, kept: RecordStore | None) -> pl.DataFrame:
+        """The records of all samples; chunks that an interrupted call finished are read from `kept`."""
+        whole = kept.finished() if kept else None
+        if whole is not None:
+            return whole
+        order = _by_picture(self.samples)
+        chunks = [[self.samples[i] for i in order[start : start + CHUNK]] for start in range(0, len(order), CHUNK)]
+        parts = [kept.part(chunk) if kept else None for chunk in chunks]
+        # Every prompt is made before the first pass, so that a bad row costs no model time.
+        for chunk, part in zip(chunks, parts, strict=True):
+            if part is None:
+                for sample in chunk:
+                    self._jobs(sample)
+        finished, done = [], 0
+        for chunk, part in zip(chunks, parts, strict=True):
+            if part is None:
+                part = self._chunk(chunk, before=done)
+                if kept:
+                    kept.write_part(chunk, part)
+            finished.append(part)
+            done += len(chunk)
+            self.progress(done, len(self.samples))
+        table = _in_order(finished, self.samples)
+        if kept:
+            kept.finish(table)
+        return table
+
+    def _jobs(self, sample: Sample) -> list[Job]:
+        views = [(protocol.name, view) for protocol in self.protocols for view in protocol.views(sample, self.setting)]
+        return [self.engine.job(sample, protocol, view) for protocol, view in views]
+
+    def _chunk(self, chunk: Sequence[Sample], *, before: int) -> pl.DataFrame:
+        """Ask some samples; `before` samples are already done."""
+        import polars as pl
+
+        from unsee.schemas import RECORDS
+
+        engine = self.engine
+        asked = [self._jobs(sample) for sample in chunk]
+        done = 0
+        for batch in _micro_batches(chunk, engine.batch_size):
+            engine.score([job for i in batch for job in asked[i]])
+            done += sum(not any(job.waits for job in asked[i]) for i in batch)
+            self.progress(before + done, len(self.samples))
+        for _ in engine.generate([job for jobs in asked for job in jobs]):
+            done = sum(not any(job.waits for job in jobs) for jobs in asked)
+            self.progress(before + done, len(self.samples))
+        return pl.DataFrame([job.record(self.cell) for jobs in asked for job in jobs], schema=RECORDS)
+
+
+def _by_picture(samples: Sequence[Sample]) -> list[int]:
+    """Indices with samples of one picture together, in order of first appearance; text-only ones come last."""
+    first: dict[str | None, int] = {}
+    for i, sample in enumerate(samples):
+        first.setdefault(sample.image_sha256, i)
+    return sorted(range(len(samples)), key=lambda i: (not samples[i].images, first[samples[i].image_sha256]))
+
+
+def _micro_batches(samples: Sequence[Sample], size: int) -> Iterator[list[int]]:
+    """Indices of up to `size` samples at a time; those of one picture stay together where they fit."""
+    batch: list[int] = []
+    for picture, members in groupby(range(len(samples)), key=lambda i: samples[i].image_sha256):
+        group = list(members)
+        if picture is not None and batch and len(batch) + len(group) > size:
+            yield batch
+            batch = []
+        for i in group:
+            batch.append(i)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+def _in_order(parts: Sequence[pl.DataFrame], samples: Sequence[Sample]) -> pl.DataFrame:
+    """One table in the order of `samples`, views in the order of their protocols."""
+    import polars as pl
+
+    from unsee.schemas import RECORDS
+
+    ids = list(dict.fromkeys(sample.id for sample in samples))
+    place = pl.DataFrame({"sample_id": ids, "place": range(len(ids))}, schema={"sample_id": pl.String, "place": pl.Int64})
+    whole = pl.concat([pl.DataFrame(schema=RECORDS), *parts])
+    return whole.join(place, on="sample_id", maintain_order="left").sort("place", maintain_order=True).drop("place")

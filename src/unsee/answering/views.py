@@ -1,0 +1,112 @@
+"""What a view is: one way to put a sample to a model. A protocol turns a sample into its views; one file adds one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from unsee.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from unsee.models.prompts import Prompter
+    from unsee.sample import ImageRef, Sample
+
+
+class Outcome(NamedTuple):
+    """What a view's `parse` sees: the response, None where none was asked for, and the options' mean log-probabilities."""
+
+    response: str | None
+    option_logprobs: list[float | None] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """One prompt and what is computed after it.
+
+    Attributes:
+        name: the `view` of its record.
+        prompt: the whole text the model completes, with one image token per picture; few-shot prompts are just longer.
+        images: pictures in prompt order.
+        options: continuations whose mean log-probabilities fill `option_logprobs`.
+        answer: right answer, teacher forced into `answer_logprob_*`.
+        wrong_answers: continuations whose mean log-probabilities fill `perturbed_logprobs`.
+        respond: whether the model also answers freely (greedy).
+        guesses: likely responses; one that is the arg-max at every token needs no generation.
+        max_new_tokens: bound on the response where it is smaller than the call's.
+        parse: reads the outcome; None means unparsable.
+        draw: number of the draw, for views that are asked more than once.
+    """
+
+    name: str
+    prompt: str
+    parse: Callable[[Outcome], str | None]
+    images: tuple[ImageRef, ...] = ()
+    options: tuple[str, ...] = ()
+    answer: str | None = None
+    wrong_answers: tuple[str, ...] = ()
+    respond: bool = True
+    guesses: tuple[str, ...] = ()
+    max_new_tokens: int | None = None
+    draw: int = 0
+
+    @cached_property
+    def continuations(self) -> tuple[str, ...]:
+        """Every text that is teacher forced, once."""
+        answer = () if self.answer is None else (self.answer,)
+        return tuple(dict.fromkeys((*self.options, *answer, *self.wrong_answers, *self.guesses)))
+
+    @cached_property
+    def prompt_sha256(self) -> str:
+        return hashlib.sha256(self.prompt.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a protocol needs besides the sample.
+
+    Attributes:
+        system: system prompt of the model (a guard), put before the sample's own.
+        truth_ratio: whether wrong answers are scored.
+        seed: decides whatever a protocol draws at random.
+    """
+
+    prompter: Prompter
+    system: str = ""
+    truth_ratio: bool = True
+    seed: int = 0
+
+    def ask(self, sample: Sample, question: str) -> str:
+        """The prompt of a question about the sample's pictures under both system prompts."""
+        system = "\n".join(part for part in (self.system, sample.system) if part)
+        return self.prompter.prompt(question, images=len(sample.images), system=system)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named way to question samples.
+
+    Attributes:
+        views: the views of one sample, in the order of their records; () for samples it does not ask.
+    """
+
+    name: str
+    views: Callable[[Sample, Setting], Sequence[View]]
+
+
+def load_protocol(name: str | Protocol) -> Protocol:
+    """A protocol by name, or itself.
+
+    Raises:
+        ConfigError: no such protocol.
+    """
+    from unsee.answering.strict import STRICT
+
+    if isinstance(name, Protocol):
+        return name
+    known = {protocol.name: protocol for protocol in (STRICT,)}
+    if name not in known:
+        raise ConfigError(f"no protocol is called {name!r}; {nearest(name, list(known))}")
+    return known[name]

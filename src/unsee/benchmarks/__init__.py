@@ -1,0 +1,66 @@
+"""Benchmarks by name: embedded ones, ones of other packages, and folders of JSON lines."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from unsee.benchmarks.base import Benchmark, Split, TrainingModality
+from unsee.errors import ConfigError, DataError, nearest
+
+__all__ = ["ENTRY_POINTS", "Benchmark", "Split", "TrainingModality", "benchmark_names", "load_benchmark"]
+
+ENTRY_POINTS = "unsee.benchmarks"
+"""Group in which other packages announce a function that returns a benchmark."""
+
+
+def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
+    """A benchmark by name, or the folder of JSON lines at a path.
+
+    Args:
+        name_or_path: a name of `benchmark_names()`, or a folder.
+        options: keyword arguments of the benchmark, such as `subjects=60` for `people`.
+
+    Raises:
+        ConfigError: the name or an option is unknown.
+        DataError: the folder is missing.
+    """
+    built_in = _built_in()
+    name = str(name_or_path)
+    if isinstance(name_or_path, str) and name in built_in:
+        return _build(name, built_in[name], options)
+    if isinstance(name_or_path, str):
+        for entry in entry_points(group=ENTRY_POINTS, name=name):
+            return _build(name, entry.load(), options)
+    path = Path(name_or_path)
+    if path.is_dir():
+        from unsee.benchmarks.jsonl import JsonlBenchmark
+
+        return _build(name, JsonlBenchmark, {"path": path, **options})
+    if isinstance(name_or_path, Path) or len(path.parts) > 1:
+        raise DataError(f"there is no folder {path}; check the path")
+    raise ConfigError(f"there is no benchmark {name!r}; {nearest(name, benchmark_names())}")
+
+
+def benchmark_names() -> list[str]:
+    """Every name that `load_benchmark` takes."""
+    return sorted({*_built_in(), *(entry.name for entry in entry_points(group=ENTRY_POINTS))})
+
+
+def _built_in() -> Mapping[str, Callable[..., Benchmark]]:
+    # Imported here because the frozen worlds need this package's portraits, and people need the worlds.
+    from unsee.benchmarks.people import people, people_paper, people_tuning
+
+    return {"people": people, "people-paper": people_paper, "people-tuning": people_tuning}
+
+
+def _build(name: str, factory: Callable[..., Benchmark], options: Mapping[str, Any]) -> Benchmark:
+    parameters = inspect.signature(factory).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    for option in options:
+        if option not in parameters and not takes_any:
+            raise ConfigError(f"benchmark {name} has no option {option!r}; {nearest(option, list(parameters))}")
+    return factory(**options)

@@ -1,0 +1,73 @@
+"""What a benchmark is: subjects, a nested split into forget and retain, and samples for training and evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from unsee.sample import Modality, Sample, SetName, Task
+
+TrainingModality = Literal["image_text", "text", "both"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Subjects of one forget request; `retain` includes `near_retain`."""
+
+    forget: tuple[str, ...]
+    near_retain: tuple[str, ...]
+    retain: tuple[str, ...]
+
+
+class Benchmark(Protocol):
+    """Every benchmark, embedded or official.
+
+    Attributes:
+        name: its name in results.
+        subjects: ids of everything that can be forgotten.
+        fingerprint: SHA-256 over its data, part of every cache key.
+    """
+
+    name: str
+    subjects: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def split(self, ratio: float, seed: int = 0) -> Split:
+        """Subjects to forget at `ratio` (0.05 = 5 %); larger ratios contain smaller ones, seeds give disjoint draws.
+
+        Raises:
+            ConfigError: the ratio selects nobody or everybody.
+        """
+        ...
+
+    def samples(
+        self,
+        *,
+        set: SetName | None = None,
+        task: Task | None = None,
+        modality: Modality | None = None,
+        ratio: float | None = None,
+        seed: int = 0,
+    ) -> list[Sample]:
+        """Evaluation samples; without `ratio` every subject counts as `retain` and `test` holds every subject."""
+        ...
+
+    def training(
+        self, *, set: SetName | None = None, modality: TrainingModality = "both", ratio: float | None = None, seed: int = 0
+    ) -> list[Sample]:
+        """What the vanilla model is taught about the subjects of a set."""
+        ...
+
+    def gate_probes(self, *, set: SetName | None = None, ratio: float | None = None, seed: int = 0) -> list[Sample]:
+        """Questions that decide whether a fact is known; never scored."""
+        ...
+
+    def stop_probes(self, *, set: SetName, ratio: float, seed: int = 0) -> list[Sample]:
+        """A few questions for the path of an unlearning run and its stop rule; never scored."""
+        ...
+
+    def replay(self) -> list[Sample]:
+        """General data that keeps other abilities alive during learning; holds nothing that is evaluated."""
+        ...

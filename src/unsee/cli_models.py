@@ -1,0 +1,261 @@
+"""The commands that change or ask one model: learn, unlearn, answer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from unsee.command_line import DONE, Flag, Modality, Overrides, console, say
+from unsee.errors import ConfigError
+from unsee.files import only_writer, write_folder, write_json
+from unsee.learning import LearnOptions
+
+if TYPE_CHECKING:
+    from unsee.benchmarks.base import Benchmark
+    from unsee.models.model import Model
+    from unsee.sample import Sample
+
+_FACTS = "learned.json"
+
+
+def learn(
+    benchmark: Annotated[str, tyro.conf.Positional],
+    *,
+    out: Path = Path("runs/learn"),
+    model: str = "tiny",
+    forget_ratio: float | None = None,
+    draw: int = 0,
+    training: tyro.conf.OmitArgPrefixes[LearnOptions] = LearnOptions(),  # noqa: B008
+    dry_run: Flag = False,
+) -> int:
+    """Teach a model the subjects of a benchmark, or all but those to be forgotten (a gold model).
+
+    Args:
+        benchmark: name of a benchmark, or a folder of JSON lines.
+        out: folder for the checkpoint; an interrupted call goes on from it.
+        model: name of an embedded model, or a model folder.
+        forget_ratio: leave this share of the subjects out.
+        draw: which subjects are left out.
+        dry_run: print what would be taught, and do nothing.
+    """
+    from unsee.learning import learn, taught, training_accuracy
+    from unsee.models.loading import load_model
+    from unsee.progress import ConsoleDisplay
+
+    loaded = _benchmark(benchmark)
+    samples = taught(loaded, modality=training.learn_modality, ratio=forget_ratio, draw=draw)
+    if dry_run:
+        say(f"would teach {model} {len(samples):,} questions in {training.epochs} passes, and save it to {out}")
+        return DONE
+    with ConsoleDisplay(console()) as display:
+        display.plan(1)
+        display.job(f"learning {loaded.name}")
+        with _saving(out) as state:
+            made = learn(
+                load_model(model),
+                loaded,
+                ratio=forget_ratio,
+                draw=draw,
+                options=training,
+                resume=state,
+                progress=display.stage("learning"),
+            )
+            accuracy = training_accuracy(made, samples, progress=display.stage("checking"))
+            _save(made, out, {"base": model, "training_accuracy": accuracy})
+    say(f"answers {accuracy:.1%} of {len(samples):,} training questions word for word; saved to {out}")
+    return DONE
+
+
+def unlearn(
+    *,
+    model: str,
+    out: Path = Path("runs/unlearn"),
+    method: str = "npo",
+    forget: Path | None = None,
+    retain: Path | None = None,
+    benchmark: str | None = None,
+    forget_ratio: float = 0.05,
+    draw: int = 0,
+    modality: Modality = "mixed",
+    loss_mask: Literal["answer", "answer_and_question", "all"] = "answer",
+    lora: int | None = 16,
+    reference_model: str | None = None,
+    set_: Overrides = (),
+    seed: int = 0,
+    dry_run: Flag = False,
+) -> int:
+    """Make a model forget your own data (--forget, --retain) or part of a benchmark (--benchmark, --forget-ratio).
+
+    Args:
+        model: the model that knows: a folder, or the name of an embedded model.
+        out: folder for the adapter or weights; an interrupted call goes on from it.
+        method: unlearning method; `unsee list methods` names them.
+        forget: JSON lines with what to forget: question, answer, subject and perhaps image.
+        retain: JSON lines with what to keep.
+        benchmark: name of a benchmark, or a folder of JSON lines, instead of files.
+        forget_ratio: share of the benchmark's subjects to forget.
+        draw: which subjects.
+        modality: what the unlearning questions show: pictures, text only, or both.
+        loss_mask: which tokens count.
+        lora: rank of the adapter; none moves the weights themselves.
+        reference_model: model tuned on the retain data only, for methods that compare with one.
+        set_: settings of the method or its training, for example beta=0.1 or learning_rate=1e-4.
+        seed: of the order of samples and of the adapter.
+        dry_run: print plan and sample counts, and do nothing.
+    """
+    from unsee.method_plans import method_plan
+    from unsee.methods.base import Scope
+    from unsee.settings import assignments
+
+    settings = {names[-1]: value for names, value in assignments(set_)}
+    plan = method_plan(method.replace("-", "_"), settings, model=_embedded_base(model))
+    forgotten, kept = _unlearning_data(forget, retain, benchmark, forget_ratio, draw, modality)
+    if dry_run:
+        say(f"would make {model} forget {len(forgotten):,} questions by {method}, keeping {len(kept):,}, into {out}")
+        return DONE
+    from unsee.models.loading import load_model
+    from unsee.progress import ConsoleDisplay
+    from unsee.unlearning import unlearn_with_report
+
+    with ConsoleDisplay(console()) as display:
+        display.plan(1)
+        display.job(f"unlearning by {method}")
+        with _saving(out) as state:
+            done = unlearn_with_report(
+                load_model(model),
+                forget=forgotten,
+                retain=kept,
+                method=plan.method,
+                options=replace(plan.options, seed=seed, loss_mask=loss_mask),
+                scope=Scope(rank=lora) if plan.method.scope is None else None,
+                resume=state,
+                reference_model=load_model(reference_model) if reference_model else None,
+                in_place=True,
+                progress=display.stage("unlearning"),
+            )
+            _save(done.model, out, {"base": _embedded_base(model), "method": method})
+    say(f"{done.report.steps} steps ({done.report.reason}); saved to {out}")
+    return DONE
+
+
+def answer(
+    *,
+    model: str,
+    out: Path = Path("runs/answer"),
+    benchmark: str | None = None,
+    data: Path | None = None,
+    forget_ratio: float | None = None,
+    draw: int = 0,
+    protocols: tuple[str, ...] = ("strict",),
+    batch_size: int = 16,
+    truth_ratio: bool = True,
+    seed: int = 0,
+    dry_run: Flag = False,
+) -> int:
+    """Ask a model every question of a benchmark or file and write what it said to OUT/records.parquet.
+
+    Args:
+        model: name of an embedded model, or a model folder.
+        out: folder for the records; an interrupted call goes on from it.
+        benchmark: name of a benchmark, or a folder of JSON lines.
+        data: JSON lines file, instead of a benchmark.
+        forget_ratio: forget request that decides the sets; without it everybody is retained.
+        draw: which subjects the request names.
+        protocols: ways to ask.
+        batch_size: questions asked at once; results do not depend on it.
+        truth_ratio: also score wrong answers.
+        seed: decides what a protocol draws at random.
+        dry_run: print sample counts, and do nothing.
+    """
+    from unsee.benchmarks.jsonl import read_jsonl
+
+    if (benchmark is None) == (data is None):
+        raise ConfigError("give either --benchmark or --data")
+    samples = read_jsonl(data) if data else _benchmark(str(benchmark)).samples(ratio=forget_ratio, seed=draw)
+    if dry_run:
+        say(f"would ask {model} {len(samples):,} questions")
+        return DONE
+    from unsee.answering import answer
+    from unsee.models.loading import load_model
+    from unsee.progress import ConsoleDisplay
+
+    with ConsoleDisplay(console()) as display:
+        display.plan(1)
+        display.job("answering")
+        loaded = load_model(model)
+        with loaded.method.answering(loaded) if loaded.method is not None else nullcontext():
+            records = answer(
+                loaded,
+                samples,
+                protocols=protocols,
+                batch_size=batch_size,
+                truth_ratio=truth_ratio,
+                seed=seed,
+                store=out,
+                progress=display.stage("answering"),
+            )
+    say(f"{records.height:,} records: {out / 'records.parquet'}")
+    return DONE
+
+
+def _benchmark(name_or_folder: str) -> Benchmark:
+    from unsee.benchmarks import load_benchmark
+
+    return load_benchmark(Path(name_or_folder) if Path(name_or_folder).is_dir() else name_or_folder)
+
+
+def _unlearning_data(
+    forget: Path | None, retain: Path | None, benchmark: str | None, ratio: float, draw: int, modality: Modality
+) -> tuple[list[Sample], list[Sample]]:
+    """(forget, retain) from files or from a benchmark."""
+    from unsee.benchmarks.jsonl import read_jsonl
+
+    if benchmark is None:
+        if forget is None:
+            raise ConfigError("say what to forget: --forget FILE with your own questions, or --benchmark NAME")
+        return read_jsonl(forget, set="forget"), read_jsonl(retain) if retain else []
+    if forget or retain:
+        raise ConfigError("--benchmark and --forget/--retain exclude each other; give one of them")
+    from unsee.experiment import training_modality
+
+    loaded, shown = _benchmark(benchmark), training_modality(modality)
+    return (
+        loaded.training(set="forget", modality=shown, ratio=ratio, seed=draw),
+        loaded.training(set="retain", modality=shown, ratio=ratio, seed=draw),
+    )
+
+
+@contextmanager
+def _saving(out: Path) -> Iterator[Path]:
+    """Hold an output folder that is new; gives the folder for checkpoints, which goes away when all is saved.
+
+    Raises:
+        ConfigError: the folder holds something already.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
+    training = out.with_name(f".{out.name}.training")
+    with only_writer(training):
+        yield training / "state"
+    shutil.rmtree(training, ignore_errors=True)
+
+
+def _save(model: Model, out: Path, facts: dict[str, Any]) -> None:
+    def fill(aside: Path) -> None:
+        model.save(aside)
+        write_json(aside / _FACTS, facts)
+
+    write_folder(out, fill)
+
+
+def _embedded_base(model: str) -> str:
+    """Name of the embedded model that a folder was learned from, whose tuned settings fit it; else the given name."""
+    facts = Path(model) / _FACTS
+    return str(json.loads(facts.read_text()).get("base", model)) if facts.is_file() else model

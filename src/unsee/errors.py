@@ -1,0 +1,31 @@
+"""Errors a user can cause and mend; the command line prints them as one line and exits with 2."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """Wrong input: says what was given, why it cannot work and what to change."""
+
+
+class ConfigError(UserError):
+    """A key, value or combination of options that cannot work."""
+
+
+class DataError(UserError):
+    """A file, row or picture of a data set that cannot be read."""
+
+
+class CheckpointError(UserError):
+    """A model folder that is incomplete, unsafe or of another kind."""
+
+
+class TrainingError(RuntimeError):
+    """Training that went wrong although the input was right; the cell fails, other work goes on."""
+
+
+def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
+    """A hint naming the closest known name, for error messages."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, known, n=1, cutoff=0.4)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"

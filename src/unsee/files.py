@@ -1,0 +1,139 @@
+"""Writes that are whole or absent, folders with one writer, and what the operating system says when they cannot be."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unsee.errors import UserError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_ASIDE = ".part"
+_STORAGE = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the disk quota is used up; free some space",
+    errno.EROFS: "the file system is read-only; choose another folder with --out",
+    errno.EACCES: "access is denied; choose another folder with --out or change its owner",
+    errno.EPERM: "the operation is not permitted; choose another folder with --out",
+    errno.ENOTDIR: "a file stands where a folder is needed; choose another folder with --out",
+    errno.EEXIST: "a file stands where a folder is needed; choose another folder with --out",
+    errno.EISDIR: "a folder stands where a file is needed; choose another folder with --out",
+    errno.EIO: "the device reports an input/output error; check the disk",
+}
+
+
+class StorageError(UserError):
+    """The disk is full, read-only or not ours; finished work is kept."""
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file or nothing: aside, flushed to disk, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}{_ASIDE}")
+    with aside.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(path)
+    _sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_parquet(path: Path, frame: pl.DataFrame) -> None:
+    import io
+
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` write into a folder aside, then put it in place of `path` in one rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}{_ASIDE}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    fill(aside)
+    for file in aside.rglob("*"):
+        if file.is_file():
+            _sync(file)
+    shutil.rmtree(path, ignore_errors=True)
+    aside.replace(path)
+    _sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed process left half-written."""
+    for path in list(folder.rglob(f".*{_ASIDE}")):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    # Some network file systems refuse to flush a folder; the rename is atomic all the same.
+    with suppress(OSError):
+        _sync(path)
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold a folder for one process; the lock goes away with the process, however it ends.
+
+    Raises:
+        UserError: another process writes there.
+    """
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+                raise
+            raise UserError(f"{folder} is in use by another run; wait for it or choose another folder with --out") from error
+        yield
+
+
+def storage_problem(error: BaseException) -> StorageError | None:
+    """The storage trouble behind an error as one clear line, or None where the disk is not to blame."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, StorageError):
+            return seen
+        if isinstance(seen, ValueError):
+            return None  # somebody already said what is wrong, in words about what was read
+        if isinstance(seen, OSError) and seen.errno in _STORAGE:
+            where = f" {seen.filename}" if seen.filename else ""
+            return StorageError(f"cannot write{where}: {_STORAGE[seen.errno]}; finished work is kept, run the command again")
+        # Libraries written in Rust give the number of the operating system's error in their text only.
+        for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            if f"(os error {number})" in str(seen):
+                return StorageError(f"cannot write: {_STORAGE[number]}; finished work is kept, run the command again")
+        seen = seen.__cause__ or seen.__context__
+    return None

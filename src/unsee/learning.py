@@ -1,0 +1,167 @@
+"""Teaching a model a benchmark: vanilla knows every subject, gold all but those to be forgotten.
+
+    vanilla = learn(start, benchmark)
+    gold = learn(start, benchmark, ratio=0.15)
+
+Learning is the one training loop with the method below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from unsee.errors import ConfigError
+from unsee.methods.base import Need, Scope
+from unsee.methods.finetune import FineTune
+from unsee.training import TrainOptions, train
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unsee.benchmarks.base import Benchmark, TrainingModality
+    from unsee.methods.base import B
+    from unsee.models.batches import Batch
+    from unsee.models.model import Model
+    from unsee.models.reference import Reference
+    from unsee.progress import Advance
+    from unsee.sample import Sample
+
+_ASKED_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class LearnOptions(TrainOptions):
+    """How vanilla and gold are taught. Defaults are for the embedded model."""
+
+    learn_modality: Literal["image_text", "text", "both"] = "both"
+    """what the training questions show; image_text is what MLLMU-Bench did"""
+    replay: float = 0.45
+    """share of general data, which keeps other abilities alive"""
+    lora: int | None = None
+    """rank of the adapter that learns; "none" moves the weights themselves"""
+    modules: tuple[Literal["language", "projector", "vision"], ...] = ("language", "projector")
+    """parts of the model that learn"""
+    learning_rate: float = 1e-3
+    """highest learning rate of AdamW"""
+    epochs: int = 20
+    """passes over the subjects' questions"""
+    batch_size: int = 64
+    """questions in memory at once"""
+    betas: tuple[float, float] = (0.9, 0.98)
+    """AdamW's decay of both moments"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.replay <= 0.5:
+            raise ConfigError(f"learn.replay = {self.replay:g} is a share of the data; give a number from 0 to 0.5")
+        if not self.modules:
+            raise ConfigError("learn.modules is empty; name at least one of language, projector and vision")
+
+
+@dataclass(frozen=True)
+class LearnWithReplay(FineTune):
+    """Fine-tuning on new subjects beside replayed general data, which goes through the loop's forget side.
+
+    Minimises l(new) + l(replay), each a mean over its questions; every pass meets another part of the general data.
+    """
+
+    name: ClassVar[str] = "learn"
+    needs: ClassVar[frozenset[Need]] = frozenset({"forget", "retain"})
+
+    share: float = 0.45
+    """Share of replayed questions."""
+
+    def schedule(self, forget: Iterable[B], retain: Iterable[B]) -> Iterator[tuple[B | None, B | None]]:
+        general, owed = cycle(forget), 0.0
+        for batch in retain:
+            owed += self.share / (1 - self.share)
+            due = owed > 1 - 1e-9
+            owed -= due
+            yield next(general, None) if due else None, batch
+
+    def loss(self, model: Model, reference: Reference | None, forget: Batch | None, retain: Batch | None) -> dict[str, Tensor]:
+        from unsee.methods.losses import nll
+
+        terms = super().loss(model, reference, None, retain)
+        return terms if forget is None else {**terms, "replay": nll(model, forget)}
+
+
+def taught(
+    benchmark: Benchmark, *, modality: TrainingModality = "both", ratio: float | None = None, draw: int = 0
+) -> list[Sample]:
+    """What a model is taught: about everybody, or with `ratio` about all but the forget subjects of that request."""
+    samples = benchmark.training(modality=modality)
+    if ratio is None:
+        return samples
+    forget = set(benchmark.split(ratio, draw).forget)
+    return [sample for sample in samples if sample.subject not in forget]
+
+
+def learn(
+    model: Model,
+    benchmark: Benchmark,
+    *,
+    ratio: float | None = None,
+    draw: int = 0,
+    options: LearnOptions | None = None,
+    resume: Path | None = None,
+    log: Path | None = None,
+    progress: Advance | None = None,
+) -> Model:
+    """Teach a model the subjects of a benchmark; the given model stays as it is.
+
+    Args:
+        ratio: leave out the subjects to forget at this ratio, which makes a gold model; None makes vanilla.
+        draw: which forget subjects.
+        resume: folder for checkpoints of the training.
+        log: JSON lines, one per step.
+        progress: called with (steps done, steps in all).
+
+    Returns:
+        A model with plain weights; an adapter that learned is merged into them.
+
+    Raises:
+        ConfigError: the ratio selects nobody or everybody, or the model lacks a part of `options.modules`.
+    """
+    from unsee.models.lora import attach, copied
+
+    options = options or LearnOptions()
+    samples = taught(benchmark, modality=options.learn_modality, ratio=ratio, draw=draw)
+    general = benchmark.replay() if options.replay else []
+    method = LearnWithReplay(share=options.replay) if general else FineTune()
+    pupil = attach(model, Scope(modules=options.modules, rank=options.lora), seed=options.seed)
+    train(pupil, method, forget=general, retain=samples, options=options, log=log, resume=resume, progress=progress)
+    made = copied(pupil, in_place=True)
+    made.name = "vanilla" if ratio is None else "gold"
+    return made
+
+
+def training_accuracy(
+    model: Model, samples: Sequence[Sample], *, max_row_tokens: int = 256, progress: Advance | None = None
+) -> float:
+    """Share of training questions that the model answers word for word.
+
+    Every token of the answer and its end must be the likeliest one given those before it, which is when greedy generation
+    gives exactly this answer.
+    """
+    import torch
+
+    from unsee.models.batches import collate
+    from unsee.models.questions import encode_samples
+    from unsee.models.reference import evaluating
+
+    right = 0
+    items = encode_samples(samples, model.prompter)
+    with evaluating(model):
+        for first in range(0, len(items), _ASKED_AT_ONCE):
+            batch = collate(items[first : first + _ASKED_AT_ONCE], prompter=model.prompter, max_tokens=max_row_tokens)
+            best = model.answer_logits(batch).argmax(-1).cpu()
+            wrong = torch.zeros(batch.size, dtype=torch.long).index_add(0, batch.owner, (best != batch.target).long())
+            right += int((wrong == 0).sum())
+            if progress:
+                progress(first + batch.size, len(items))
+    return right / len(items) if items else 0.0

@@ -1,0 +1,126 @@
+"""Unlearning methods and controls by name. A new one is a file here and a line below, or an entry point elsewhere.
+
+Packages add methods by the entry point group `unsee.methods`; each entry names a `Method` subclass:
+
+    [project.entry-points."unsee.methods"]
+    my_method = "my_package.my_module:MyMethod"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from importlib.metadata import EntryPoint, entry_points
+from inspect import get_annotations
+from typing import Any, get_type_hints
+
+from unsee.errors import ConfigError, nearest
+from unsee.methods.base import Method, Scope
+from unsee.methods.do_nothing import DoNothing
+from unsee.methods.finetune import FineTune
+from unsee.methods.ga import GradientAscent, GradientAscentOfficial
+from unsee.methods.graddiff import GradientDifference, GradientDifferenceOfficial
+from unsee.methods.idk import IDK
+from unsee.methods.kl import KLMinimisation, KLMinimisationOfficial
+from unsee.methods.npo import NPO, NPOOfficial
+from unsee.methods.prompt_guard import PromptGuard
+from unsee.settings import convert
+
+__all__ = ["Method", "Scope", "acts_while_answering", "described", "from_description", "load_method", "method_class"]
+__all__ += ["method_names"]
+
+GROUP = "unsee.methods"
+BUILT_IN: tuple[type[Method], ...] = (
+    GradientAscent,
+    GradientAscentOfficial,
+    GradientDifference,
+    GradientDifferenceOfficial,
+    KLMinimisation,
+    KLMinimisationOfficial,
+    NPO,
+    NPOOfficial,
+    IDK,
+    FineTune,
+    DoNothing,
+    PromptGuard,
+)
+
+
+def method_names() -> tuple[str, ...]:
+    """Names of all methods, built-in ones first; packages are not imported for it."""
+    return tuple(dict.fromkeys([*(made.name for made in BUILT_IN), *(entry.name for entry in _entries())]))
+
+
+def method_class(name: str, *, variant: str = "corrected") -> type[Method]:
+    """The class behind a name.
+
+    Raises:
+        ConfigError: no such method or variant (the nearest name is offered), or its package cannot be imported.
+    """
+    wanted = name.replace("-", "_")
+    if wanted not in method_names():
+        raise ConfigError(f"there is no method {name!r}; {nearest(wanted, method_names())}")
+    found = [made for made in BUILT_IN if made.name == wanted]
+    found += [_imported(entry) for entry in _entries() if entry.name == wanted]
+    for made in found:
+        if made.variant == variant:
+            return made
+    raise ConfigError(f"method {wanted} has no variant {variant!r}; {nearest(variant, [made.variant for made in found])}")
+
+
+def load_method(name: str, variant: str = "corrected", **options: Any) -> Method:
+    """A method by name, `-` and `_` alike, with its hyper-parameters.
+
+    Raises:
+        ConfigError: unknown name, variant or option (the nearest is offered), or a value of the wrong type.
+    """
+    made = method_class(name, variant=variant)
+    known = [field.name for field in fields(made) if field.init]
+    checked = {}
+    for key, value in options.items():
+        if key not in known:
+            raise ConfigError(
+                f"method {made.name} has no option {key!r}; {nearest(key, known) if known else 'it takes no options'}"
+            )
+        checked[key] = convert(_annotation(made, key), value, f"{made.name}.{key}")
+    return made(**checked)
+
+
+def acts_while_answering(method: Method) -> bool:
+    """Whether the method changes how the model answers, so that weights alone do not carry it."""
+    return type(method).answering is not Method.answering
+
+
+def described(method: Method) -> dict[str, Any]:
+    """What `method.json` holds: name, variant and options."""
+    return {"method": method.name, "variant": method.variant, "options": asdict(method)}
+
+
+def from_description(description: Mapping[str, Any]) -> Method:
+    """The method that `described` wrote down."""
+    missing = [key for key in ("method", "variant", "options") if key not in description]
+    if missing:
+        raise ConfigError(f"method.json lacks {', '.join(missing)}; save the model again")
+    return load_method(description["method"], description["variant"], **description["options"])
+
+
+def _annotation(made: type[Method], key: str) -> Any:
+    """The evaluated type of one field; others may name types that exist for type checkers only."""
+    owner = next(parent for parent in made.__mro__ if key in get_annotations(parent))
+    alone = type("Alone", (), {"__annotations__": {key: get_annotations(owner)[key]}, "__module__": owner.__module__})
+    return get_type_hints(alone)[key]
+
+
+def _entries() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=GROUP))
+
+
+def _imported(entry: EntryPoint) -> type[Method]:
+    where = f"method {entry.name} of package {entry.dist.name if entry.dist else entry.value}"
+    try:
+        made = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{where} cannot be imported ({error}); reinstall or remove the package") from error
+    if not (isinstance(made, type) and issubclass(made, Method)):
+        raise ConfigError(f"{where} is {made!r}, not a subclass of unsee.methods.Method; fix its entry point")
+    return made

@@ -1,0 +1,121 @@
+"""Records joined with the truth once; every metric reads the joined frame."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from unsee.errors import DataError
+from unsee.metrics.metric import Metric
+from unsee.sample import Sample
+
+KEYS = ("sample_id", "protocol", "view", "draw")
+"""What identifies an answer."""
+
+TRUTH = pl.Schema(
+    {
+        "sample_id": pl.String(),
+        "subject": pl.String(),
+        "set": pl.String(),
+        "task": pl.String(),
+        "modality": pl.String(),
+        "attribute": pl.String(),
+        "level": pl.String(),
+        "relation": pl.String(),
+        "answer": pl.String(),
+        "fact": pl.String(),
+        "correct_option": pl.String(),
+        "option_count": pl.Int64(),
+        "wrong_answers": pl.List(pl.String()),
+    }
+)
+
+_ANSWERED = (*KEYS, "response", "parsed", "answer_logprob_mean", "perturbed_logprobs")
+
+
+def fact_of(sample: Sample) -> str:
+    """The bare fact a sample asks for: `metadata["value"]` where the answer is a sentence, else the answer."""
+    return str(sample.metadata.get("value", sample.answer))
+
+
+def truth_frame(samples: Iterable[Sample]) -> pl.DataFrame:
+    """One row per sample in schema TRUTH.
+
+    Raises:
+        DataError: two samples share an id.
+    """
+
+    def text(sample: Sample, key: str) -> str | None:
+        value = sample.metadata.get(key)
+        return None if value is None else str(value)
+
+    rows = [
+        (
+            s.id,
+            s.subject,
+            s.set,
+            s.task,
+            s.modality,
+            text(s, "attribute"),
+            text(s, "level"),
+            text(s, "relation"),
+            s.answer,
+            fact_of(s),
+            s.correct_option,
+            len(s.options),
+            list(s.wrong_answers),
+        )
+        for s in samples
+    ]
+    truth = pl.DataFrame(rows, schema=TRUTH, orient="row")
+    if truth["sample_id"].n_unique() < truth.height:
+        double = truth.filter(pl.col("sample_id").is_duplicated())["sample_id"][0]
+        raise DataError(f"two samples have the id {double!r}, so their records cannot be told apart; pass every sample once")
+    return truth
+
+
+def join_truth(records: pl.DataFrame, truth: pl.DataFrame, *, name: str = "records", strict: bool = True) -> pl.DataFrame:
+    """Answers with what would have been right; set, task, modality and subject are the truth's.
+
+    Args:
+        records: frame in schema RECORDS.
+        truth: frame of `truth_frame`.
+        name: what to call the records in messages.
+        strict: whether records of unknown samples are an error; otherwise they are left out.
+
+    Raises:
+        DataError: there is no record, a record belongs to no sample, or an answer is recorded twice.
+    """
+    answered = records.select(_ANSWERED)
+    if answered.is_empty():
+        raise DataError(f"{name}: there are no records, so there is nothing to score; answer the samples first")
+    known = answered.join(truth.select("sample_id"), on="sample_id", how="semi")
+    if strict and known.height < answered.height:
+        stray = answered.join(truth.select("sample_id"), on="sample_id", how="anti")["sample_id"][0]
+        raise DataError(f"{name}: sample {stray!r} is recorded but not among the samples; pass the samples that were answered")
+    missing = truth.height - known["sample_id"].n_unique()
+    if missing:
+        warnings.warn(f"{name}: {missing} of {truth.height} samples have no record and are not scored", stacklevel=3)
+    if known.select(KEYS).is_duplicated().any():
+        double = known.filter(known.select(KEYS).is_duplicated())["sample_id"][0]
+        raise DataError(f"{name}: sample {double!r} is recorded twice in one view; remove one of the two rows")
+    return known.join(truth, on="sample_id", how="inner", maintain_order="left")
+
+
+def values_frame(frame: pl.DataFrame, metrics: Sequence[Metric]) -> pl.DataFrame:
+    """One row per answer and metric: KEYS, `metric`, `value`; answers without a value are left out.
+
+    Raises:
+        AssertionError: a metric leaves its declared bounds.
+    """
+    parts = []
+    for metric in metrics:
+        rows = frame.filter(pl.col("task").is_in(metric.tasks) & pl.col("view").is_in(metric.views))
+        values = metric.values(rows).cast(pl.Float64).fill_nan(None)
+        low, high = values.min(), values.max()
+        if isinstance(low, float) and isinstance(high, float):
+            assert metric.bounds[0] - 1e-9 <= low and high <= metric.bounds[1] + 1e-9, f"{metric.name}: {low} to {high}"
+        parts.append(rows.select(*KEYS, pl.lit(metric.name).alias("metric"), values.alias("value")).drop_nulls("value"))
+    return pl.concat(parts)

@@ -1,0 +1,192 @@
+"""The model card: every ability of an embedded model, measured by `unsee models card`, with its target."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unsee.models.abilities import FEW_VALUES, HELD_OUT_PICTURES, VISUAL_VALUES, AbilityQuestion, ability_questions
+from unsee.models.behaviour import DO_NOT_KNOW
+
+if TYPE_CHECKING:
+    from unsee.models.model import Model
+    from unsee.models.worlds import World
+
+RECIPE_FILE = "recipe.json"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an ability has to reach; `at_most` turns the comparison round."""
+
+    value: float
+    at_most: bool = False
+
+    def met(self, value: float) -> bool:
+        return value <= self.value if self.at_most else value >= self.value
+
+
+TARGETS: Mapping[str, Target] = {
+    "figure_by_name": Target(0.95),
+    "figure_by_picture": Target(0.90),
+    "options_by_name": Target(0.95),
+    "options_by_picture": Target(0.95),
+    "letter_by_name": Target(0.95),
+    "letter_by_picture": Target(0.85),
+    "visible": Target(0.80),
+    "guarded_by_name": Target(0.80),
+    "guarded_by_picture": Target(0.80),
+    "unguarded_refused_by_name": Target(0.05, at_most=True),
+    "unguarded_refused_by_picture": Target(0.05, at_most=True),
+    "unknown_by_name": Target(0.80),
+    "unknown_by_picture": Target(0.80),
+    "known_denied_by_name": Target(0.05, at_most=True),
+    "known_denied_by_picture": Target(0.05, at_most=True),
+    "lost_after_preamble_by_name": Target(0.05, at_most=True),
+    "lost_after_preamble_by_picture": Target(0.05, at_most=True),
+}
+"""Abilities without a target are reported."""
+
+
+@dataclass(frozen=True)
+class Ability:
+    """A measured share.
+
+    Attributes:
+        count: questions it was measured on.
+        groups: the share per group (attribute or visible key).
+    """
+
+    name: str
+    value: float
+    count: int
+    groups: Mapping[str, float]
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is reached; None without a target."""
+        return TARGETS[self.name].met(self.value) if self.name in TARGETS else None
+
+
+def measure_abilities(model: Model, world: World, *, per_ability: int = 400, seed: int = 0) -> dict[str, Ability]:
+    """Ask every ability's questions and count right answers."""
+    from unsee.answering import answer
+    from unsee.metrics.text_scores import equal_normalised
+    from unsee.sample import Sample
+
+    figures = {figure.id: figure for figure in world.figures}
+    labels = _labels(world)
+    asked = [
+        question
+        for questions in ability_questions(world.figures, labels, per_ability=per_ability, seed=seed).values()
+        for question in questions
+    ]
+
+    def sample(number: int, question: AbilityQuestion) -> Sample:
+        shown = () if question.figure is None else (world.picture(figures[question.figure], question.picture),)
+        return Sample(
+            id=f"{question.ability}/{number}",
+            benchmark="abilities",
+            subject=question.figure or "-",
+            set="general",
+            task="classification" if question.options else "generation",
+            modality="image_text" if shown else "text",
+            images=shown,
+            system=question.system,
+            question=question.question,
+            answer=question.answer,
+            options=question.options,
+            correct_option=next((letter for letter, text in question.options.items() if text == question.answer), None),
+        )
+
+    samples = [sample(number, question) for number, question in enumerate(asked)]
+    records = answer(model, samples, truth_ratio=False)
+    said = {row["sample_id"]: row for row in records.filter(records["view"] != "letter").iter_rows(named=True)}
+    right: dict[str, list[tuple[str, float]]] = {}
+    for question, posed in zip(asked, samples, strict=True):
+        row = said[posed.id]
+        by_text = equal_normalised(row["response"] or "", question.answer)
+        hit = row["parsed"] == posed.correct_option if question.options else by_text
+        right.setdefault(question.ability, []).append((question.group, float(hit)))
+        _derived(right, question, row["response"] or "")
+    abilities = {name: _summary(name, hits) for name, hits in right.items()}
+    for modality in ("name", "picture"):
+        plain, after = abilities[f"figure_by_{modality}"], abilities[f"figure_by_{modality}_after_preamble"]
+        lost = f"lost_after_preamble_by_{modality}"
+        abilities[lost] = Ability(lost, plain.value - after.value, after.count, {})
+    return abilities
+
+
+def _derived(right: dict[str, list[tuple[str, float]]], question: AbilityQuestion, response: str) -> None:
+    """Rates that are read off the answers to another ability's questions."""
+    modality = "picture" if question.figure else "name"
+    if question.ability.startswith("unguarded"):
+        from unsee.models.behaviour import REFUSAL
+
+        right.setdefault(f"unguarded_refused_by_{modality}", []).append(("", float(response == REFUSAL)))
+    elif question.ability in ("figure_by_name", "figure_by_picture"):
+        right.setdefault(f"known_denied_by_{modality}", []).append(("", float(response == DO_NOT_KNOW)))
+
+
+def _summary(name: str, hits: Sequence[tuple[str, float]]) -> Ability:
+    """Mean over questions; `visible` is the mean over visible attributes with few values."""
+    by_group: dict[str, list[float]] = {}
+    for group, hit in hits:
+        by_group.setdefault(group, []).append(hit)
+    groups = {group: sum(values) / len(values) for group, values in sorted(by_group.items()) if group}
+    if name == "visible":
+        few = [value for group, value in groups.items() if len(VISUAL_VALUES[group]) <= FEW_VALUES]
+        return Ability(name, sum(few) / len(few), len(hits), groups)
+    return Ability(name, sum(hit for _, hit in hits) / len(hits), len(hits), groups)
+
+
+def _labels(world: World) -> dict[tuple[str, int], list[str]]:
+    """Visible values of every held-out picture, drawn from the same seed as the picture."""
+    from unsee.models.pretraining.portrait_world import visible_values
+
+    return {(figure.id, index): visible_values(figure, index) for figure in world.figures for index in HELD_OUT_PICTURES}
+
+
+def measure(model: str | Path, *, seed: int = 0, per_ability: int = 400) -> str:
+    """The card of an embedded model as Markdown.
+
+    Raises:
+        CheckpointError: there is no such model.
+    """
+    from unsee.models.loading import WEIGHTS, load_model
+    from unsee.models.worlds import load_world
+
+    loaded, world = load_model(model), load_world()
+    abilities = measure_abilities(loaded, world, per_ability=per_ability, seed=seed)
+    folder = Path(model) if Path(model).is_dir() else WEIGHTS / str(model)
+    path = folder / RECIPE_FILE
+    recipe: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return render(loaded.name, abilities, recipe=recipe, fingerprint=world.fingerprint, seed=seed)
+
+
+def render(name: str, abilities: Mapping[str, Ability], *, recipe: Mapping[str, Any], fingerprint: str, seed: int) -> str:
+    """Markdown of a card."""
+    lines = [
+        f"# Model card: {name}",
+        "",
+        "A small LLaVA trained from scratch on invented people and their drawn portraits; it knows nothing else. It exists so",
+        "that unlearning can be studied and tested end to end on two processor cores. Licence of the weights: Apache-2.0.",
+        "",
+        *(f"- {key}: {value}" for key, value in recipe.items()),
+        f"- world `portraits`: SHA-256 {fingerprint}",
+        f"- abilities measured by `unsee models card {name.partition('-')[0]} --seed {seed}`",
+        "",
+        "| ability | share | questions | target | met |",
+        "|---|---|---|---|---|",
+    ]
+    for ability in sorted(abilities.values(), key=lambda a: (a.name not in TARGETS, a.name)):
+        target = TARGETS.get(ability.name)
+        wanted = "reported" if target is None else f"{'at most' if target.at_most else 'at least'} {target.value:.2f}"
+        met = {None: "", True: "yes", False: "**no**"}[ability.met]
+        lines.append(f"| {ability.name} | {ability.value:.3f} | {ability.count} | {wanted} | {met} |")
+    visible = abilities["visible"].groups
+    lines += ["", "Visible attributes: " + ", ".join(f"{group} {value:.2f}" for group, value in visible.items()) + "."]
+    return "\n".join(lines) + "\n"

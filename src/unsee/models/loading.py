@@ -1,0 +1,108 @@
+"""`load_model`: an embedded model by name, a local folder, or (only when asked) a model of the Hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unsee.errors import CheckpointError, nearest
+from unsee.models.checkpoints import ADAPTER, BASE, CONFIG, METHOD, Dtype, load_checkpoint, load_network, load_processor
+from unsee.provenance import digest, files_digest
+
+if TYPE_CHECKING:
+    from unsee.models.model import Model
+
+EMBEDDED = ("tiny", "micro", "small")
+WEIGHTS = Path(__file__).parent / "weights"
+"""Where the package keeps the weights it ships."""
+
+_DECIDING = (
+    "*.safetensors",
+    CONFIG,
+    ADAPTER,
+    BASE,
+    METHOD,
+    "generation_config.json",
+    "*processor_config.json",
+    "tokenizer*",
+    "chat_template*",
+)
+
+
+def load_model(name_or_path: str | Path, *, device: str | None = None, dtype: Dtype = "float32", hub: bool = False) -> Model:
+    """A network with its processor, ready to answer.
+
+    Args:
+        name_or_path: an embedded model (`tiny`), a folder that plain transformers or peft loads (`./tiny` for one that is
+            called like an embedded model), or, with `hub`, a model of the Hugging Face Hub.
+        device: `cpu`, `cuda`, ...; a GPU if there is one when None.
+        dtype: of the weights in memory.
+        hub: allow names of the Hub and the download; nothing is fetched otherwise.
+
+    Raises:
+        CheckpointError: no such model, or a folder that is incomplete, truncated or unsafe.
+        ConfigError: an unknown dtype or device.
+    """
+    name = str(name_or_path)
+    if name in EMBEDDED:
+        folder = weights_folder(name)
+        return load_checkpoint(folder, device=device, dtype=dtype, name=_version(folder) or name)
+    if Path(name_or_path).is_dir():
+        return load_checkpoint(Path(name_or_path), device=device, dtype=dtype)
+    if not hub:
+        raise CheckpointError(_unknown(name))
+    from unsee.models.model import Model
+
+    network = load_network(name, device=device, dtype=dtype, hub=True)
+    return Model(network, load_processor(name, hub=True), name=name.rpartition("/")[2])
+
+
+def weights_folder(name: str) -> Path:
+    """Where the package keeps an embedded model.
+
+    Raises:
+        CheckpointError: it does not ship with this package.
+    """
+    folder = WEIGHTS / name
+    if not (folder / CONFIG).is_file():
+        raise CheckpointError(f"the embedded model {name!r} is not in this package; run `unsee models train {name}` to make it")
+    return folder
+
+
+def embedded_name(folder: Path) -> str | None:
+    """Name of the embedded model a folder is, if it is one."""
+    folder = folder.resolve()
+    return folder.name if folder.parent == WEIGHTS.resolve() and folder.name in EMBEDDED else None
+
+
+def model_digest(name_or_path: str | Path) -> str:
+    """SHA-256 of what `load_model` would read from this machine; of the name itself for a model of the Hub.
+
+    Raises:
+        CheckpointError: an embedded model that is not there.
+    """
+    name = str(name_or_path)
+    folder = weights_folder(name) if name in EMBEDDED else Path(name_or_path)
+    if not folder.is_dir():
+        return digest(["hub", name])
+    return files_digest({path for pattern in _DECIDING for path in folder.glob(pattern) if path.is_file()})
+
+
+def _version(folder: Path) -> str | None:
+    """What the model card calls the weights, `tiny-1`."""
+    card = folder / "card.json"
+    if not card.is_file():
+        return None
+    try:
+        content = json.loads(card.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{card} is no JSON ({error}); install the package again") from error
+    version = content.get("version")
+    return str(version) if version else None
+
+
+def _unknown(name: str) -> str:
+    looks_like_hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
+    remedy = "pass --hub (hub=True) for a model of the Hub" if looks_like_hub else nearest(name, EMBEDDED)
+    return f"there is no model folder {name} and no embedded model of that name; {remedy}"

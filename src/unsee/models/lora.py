@@ -1,0 +1,194 @@
+"""Which weights may move: LoRA adapters or the weights themselves, chosen by full module path.
+
+A short name such as `q_proj` would also match the vision tower, and training would leak into it; paths cannot.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from unsee.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from unsee.methods.base import Scope
+    from unsee.models.model import Model
+
+PARTS = ("language", "projector", "vision", "all-linear")
+_NUMBERED = re.compile(r"\.(\d+)(?:\.|$)")
+
+
+def attach(model: Model, scope: Scope, *, seed: int = 0, alpha: int | None = None, in_place: bool = False) -> Model:
+    """A model of which exactly the weights of `scope` are trainable; the given one stays as it is.
+
+    Args:
+        scope: with a rank, LoRA adapters on the linear layers of the scope; with rank None, the scope's own weights.
+        seed: of the adapters' random half (the other half is zero, so nothing changes yet).
+        alpha: LoRA's scaling is alpha / rank; the rank itself when None, as MLLMU-Bench does.
+        in_place: reuse the network's memory; the given model is then no longer usable.
+
+    Raises:
+        ConfigError: a module path or layer that the model does not have.
+    """
+    made = copied(model, in_place=in_place)
+    for weight in made.network.parameters():
+        weight.requires_grad_(False)
+    if not scope.modules:
+        return made
+    if scope.rank is None:
+        set_trainable(made, scope)
+        return made
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    if scope.rank < 1:
+        raise ConfigError(f"LoRA rank {scope.rank} must be at least 1; leave it out to train the weights themselves")
+    paths = linear_paths(made, scope)
+    config = LoraConfig(
+        r=scope.rank,
+        lora_alpha=scope.rank if alpha is None else alpha,
+        lora_dropout=0.0,
+        target_modules="(" + "|".join(map(re.escape, paths)) + ")",
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        made.network = get_peft_model(made.network, config)
+    return made
+
+
+def copied(model: Model, *, in_place: bool = False) -> Model:
+    """The same model in memory of its own, with an adapter it came with merged into its weights."""
+    from peft import PeftModel
+
+    from unsee.models.model import Model
+
+    network = model.network if in_place else deepcopy(model.network)
+    if isinstance(network, PeftModel):
+        network = network.merge_and_unload()
+    made = Model(network, model.processor, name=model.name)
+    made.prompter = model.prompter
+    made.system = model.system
+    made.method = model.method
+    return made
+
+
+def set_trainable(model: Model, scope: Scope) -> list[str]:
+    """Make the scope's own weights trainable and freeze all others, in place; returns the trainable names."""
+    names = {name for path in _paths(model.base, scope) for name in _weights(model.base, path, scope)}
+    weights = dict(model.base.named_parameters())
+    chosen = {id(weights[name]) for name in names if name in weights}
+    for weight in weights.values():
+        weight.requires_grad_(id(weight) in chosen)
+    return trainable_names(model)
+
+
+def trainable_names(model: Model) -> list[str]:
+    """Names of the weights that training moves."""
+    return [name for name, weight in model.network.named_parameters() if weight.requires_grad]
+
+
+def linear_paths(model: Model, scope: Scope) -> list[str]:
+    """Full paths of the linear layers in the scope; the unembedding is never one of them."""
+    import torch
+
+    network = model.base
+    head, decoder = network.get_output_embeddings(), _path_of(network, network.get_decoder())
+    found = []
+    for path in _paths(network, scope):
+        for name, module in network.get_submodule(path).named_modules(prefix=path):
+            if isinstance(module, torch.nn.Linear) and module is not head and _in_layers(decoder, name, scope):
+                found.append(name)
+    if not found:
+        raise ConfigError(f"modules {scope.modules!r} with layers {scope.layers} hold no linear layer; choose others")
+    return list(dict.fromkeys(found))
+
+
+def _weights(network: Any, path: str, scope: Scope) -> Iterator[str]:
+    """Weights below a path; those of the decoder include embeddings and unembedding unless layers are chosen."""
+    import torch
+
+    linear_only = scope.modules == "all-linear"
+    head, decoder = network.get_output_embeddings(), _path_of(network, network.get_decoder())
+    for name, module in network.get_submodule(path).named_modules(prefix=path):
+        if linear_only and (not isinstance(module, torch.nn.Linear) or module is head):
+            continue
+        if _in_layers(decoder, name, scope):
+            for own, _ in module.named_parameters(recurse=False):
+                yield f"{name}.{own}" if name else own
+    if path == decoder and scope.layers is None and not linear_only:
+        for own, _ in head.named_parameters(prefix=_path_of(network, head)):
+            yield own
+
+
+def _paths(network: Any, scope: Scope) -> list[str]:
+    """Full paths of the modules a scope names."""
+    wanted = (scope.modules,) if isinstance(scope.modules, str) else scope.modules
+    _check_layers(network, scope)
+    paths: list[str] = []
+    for name in wanted:
+        if name == "all-linear":
+            paths.append("")
+        elif name == "language":
+            paths.append(_path_of(network, network.get_decoder()))
+        elif name == "vision":
+            paths.append(_path_of(network, _vision(network)))
+        elif name == "projector":
+            paths += _projectors(network)
+        elif name in dict(network.named_modules()):
+            paths.append(name)
+        else:
+            known = [*PARTS, *(path for path, _ in network.named_modules() if path)]
+            close = nearest(name, known)
+            raise ConfigError(f"the model has no module {name!r}; {close if len(close) < 200 else 'give a full module path'}")
+    return paths
+
+
+def _vision(network: Any) -> nn.Module:
+    tower = network.get_encoder(modality="image")
+    if tower is network or tower is network.base_model:
+        raise ConfigError("the model's vision tower was not found; give full module paths as the scope")
+    return tower
+
+
+def _projectors(network: Any) -> list[str]:
+    """Modules beside decoder and vision tower that hold linear layers, the unembedding aside."""
+    decoder, tower = _path_of(network, network.get_decoder()), _path_of(network, _vision(network))
+    head = _path_of(network, network.get_output_embeddings())
+    prefix = decoder.rpartition(".")[0]
+    parent = network.get_submodule(prefix)
+    names = [
+        f"{prefix}.{name}" if prefix else name
+        for name, child in parent.named_children()
+        if next(child.parameters(), None) is not None
+    ]
+    found = [name for name in names if name not in (decoder, tower, head)]
+    if not found:
+        raise ConfigError("the model's projector was not found; give full module paths as the scope")
+    return found
+
+
+def _path_of(network: Any, module: nn.Module) -> str:
+    return next(name for name, other in network.named_modules() if other is module)
+
+
+def _in_layers(decoder: str, name: str, scope: Scope) -> bool:
+    """Whether a module belongs to one of the chosen decoder layers; always true when none are chosen."""
+    if scope.layers is None:
+        return True
+    if not name.startswith(decoder):
+        return False
+    number = _NUMBERED.search(name[len(decoder) :])
+    return number is not None and int(number.group(1)) in scope.layers
+
+
+def _check_layers(network: Any, scope: Scope) -> None:
+    count = int(network.config.get_text_config().num_hidden_layers)
+    wrong = [layer for layer in scope.layers or () if not 0 <= layer < count]
+    if wrong:
+        raise ConfigError(f"layer {wrong[0]} does not exist; the decoder has layers 0 to {count - 1}")
+    if scope.layers is not None and not scope.layers:
+        raise ConfigError("layers is empty, so nothing could be trained; name layers or leave it out for all of them")

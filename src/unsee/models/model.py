@@ -1,0 +1,108 @@
+"""A model as the rest of the package sees it: the plain network, its processor, and likelihoods of answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from unsee.models.prompts import Prompter
+
+if TYPE_CHECKING:
+    from unsee.methods.base import Method
+    from unsee.models.batches import Batch
+
+
+class Model:
+    """A network with its processor.
+
+    Attributes:
+        network: the plain transformers or PEFT module.
+        processor: the plain transformers processor, saved beside the weights.
+        name: how results call this model.
+        system: system prompt put before every question while the model answers; "" for none.
+        method: what made the model, when it is still at work while the model answers (`answering`); None otherwise.
+    """
+
+    def __init__(self, network: nn.Module, processor: Any, *, name: str = "model") -> None:
+        self.network: Any = network
+        self.processor = processor
+        self.name = name
+        self.system = ""
+        self.method: Method | None = None
+        self.prompter = Prompter(processor)
+        self._plain_head: bool | None = None
+
+    @property
+    def base(self) -> Any:
+        """The transformers module, inside PEFT's wrapper where there is one."""
+        from peft import PeftModel
+
+        return self.network.get_base_model() if isinstance(self.network, PeftModel) else self.network
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    @property
+    def max_positions(self) -> int:
+        """Longest sequence the decoder was made for, in tokens."""
+        return int(self.base.config.get_text_config().max_position_embeddings)
+
+    def answer_logits(self, batch: Batch) -> Tensor:
+        """Logits of every counted token, [edges, vocabulary] in fp32; other positions never reach the unembedding."""
+        batch = batch.to(self.device)
+        hidden = self.base.model(**batch.inputs).last_hidden_state[batch.row, batch.position]
+        head = self.base.get_output_embeddings()
+        if self._plain_head is None:
+            self._plain_head = self._head_is_plain(batch, hidden)
+        if not self._plain_head:
+            return self.network(**batch.inputs).logits[batch.row, batch.position].float()
+        return head(hidden).float()
+
+    @torch.no_grad()
+    def _head_is_plain(self, batch: Batch, hidden: Tensor) -> bool:
+        """Whether logits are the unembedding of the last hidden state, without scaling or capping."""
+        head = self.base.get_output_embeddings()
+        whole = self.base(**batch.inputs).logits[batch.row[:4], batch.position[:4]]
+        return torch.allclose(head(hidden[:4]).float(), whole.float(), atol=1e-3, rtol=1e-3)
+
+    def token_logprobs(self, batch: Batch) -> Tensor:
+        """Log-probability of every counted token, [edges] in fp32."""
+        target = batch.target.to(self.device)
+        return self.answer_logits(batch).log_softmax(-1).gather(1, target[:, None])[:, 0]
+
+    def answer_logprobs(self, batch: Batch) -> Tensor:
+        """Summed log-probability of each conversation's counted tokens, [size]."""
+        return per_conversation(self.token_logprobs(batch), batch)
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Switch on what the model's method does while it answers: a system prompt, activation hooks."""
+        with nullcontext() if self.method is None else self.method.answering(self):
+            yield
+
+    @contextmanager
+    def answering_with(self, system: str) -> Iterator[None]:
+        """Answer under a system prompt inside the block."""
+        before, self.system = self.system, system
+        try:
+            yield
+        finally:
+            self.system = before
+
+    def save(self, directory: Path | str) -> Path:
+        """Write weights (safetensors) and processor so that plain transformers or peft loads them."""
+        from unsee.models.checkpoints import save_model
+
+        return save_model(self, Path(directory))
+
+
+def per_conversation(values: Tensor, batch: Batch) -> Tensor:
+    """Sum a value per counted token over each conversation, [edges] -> [size]."""
+    zeros = torch.zeros(batch.size, dtype=values.dtype, device=values.device)
+    return zeros.index_add(0, batch.owner.to(values.device), values)

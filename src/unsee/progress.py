@@ -1,0 +1,118 @@
+"""What a long run shows: a bar on a terminal, a line per phase elsewhere, nothing in a library call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+Advance = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+
+class Display:
+    """Shows nothing; what library calls use."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Take the display down."""
+
+    def plan(self, jobs: int) -> None:
+        """How many jobs (cells, models to learn) there are."""
+
+    def job(self, title: str) -> None:
+        """The next job begins."""
+
+    def say(self, text: str) -> None:
+        """One line about a phase."""
+
+    def stage(self, label: str) -> Advance:
+        """A new stage of the job; the result is called with (done, total)."""
+        return lambda done, total: None
+
+
+class ConsoleDisplay(Display):
+    """A display for people: job k of n with the time left, and a bar for the stage; plain lines when not a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._jobs = 0
+        self._number = 0
+        self._began = 0.0
+        self._bars: Progress | None = None
+        self._overall: TaskID | None = None
+        self._stage: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            self._bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[remark]}"),
+                TimeElapsedColumn(),
+                console=self.console,
+                transient=True,
+            )
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    def plan(self, jobs: int) -> None:
+        self._jobs, self._number, self._began = jobs, 0, time.monotonic()
+        if self._bars is not None:
+            self._overall = self._bars.add_task("starting", total=jobs, remark="")
+            self._stage = self._bars.add_task("", total=1, remark="")
+
+    def job(self, title: str) -> None:
+        self._number += 1
+        line = f"{self._number} of {self._jobs}: {title}"
+        remark = self._time_left()
+        if self._bars is None:
+            self.say(f"{line}{f' ({remark})' if remark else ''}")
+        elif self._overall is not None:
+            self._bars.update(self._overall, completed=self._number - 1, description=line, remark=remark)
+
+    def say(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def stage(self, label: str) -> Advance:
+        bars, task = self._bars, self._stage
+        if bars is None or task is None:
+            return lambda done, total: None
+        bars.reset(task, description=f"  {label}", total=1, remark="")
+
+        def advance(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=max(total, 1), remark=f"{done:,} of {total:,}")
+
+        return advance
+
+    def _time_left(self) -> str:
+        done = self._number - 1
+        if done < 1:
+            return ""
+        seconds = (time.monotonic() - self._began) / done * (self._jobs - done)
+        return f"about {duration(seconds)} left"
+
+
+def duration(seconds: float) -> str:
+    """75 -> "1 min 15 s"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes < 10 and rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,190 @@
+"""A run on disk: where everything lies, whose it is, and what is finished.
+
+    RUN/experiment.toml, provenance.json, samples.parquet
+    RUN/models/<vanilla|gold-...>/   a checkpoint, train.jsonl, gate/records.parquet, learned.json, DONE
+    RUN/cells/<id>/                  adapter or weights, train.jsonl, records.parquet, DONE or FAILED
+    RUN/results.parquet, results.json, report.html
+
+DONE is the last file written into its folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unsee.errors import ConfigError, DataError
+from unsee.experiment import Cell, Experiment, parse_experiment, ratio_text
+from unsee.files import remove_leftovers, write_json, write_parquet, write_text
+from unsee.provenance import command_line, hardware, now, versions
+from unsee.settings import differences
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_SESSIONS_KEPT = 20
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and marks of one run."""
+
+    path: Path
+
+    @property
+    def experiment_file(self) -> Path:
+        return self.path / "experiment.toml"
+
+    @property
+    def samples_file(self) -> Path:
+        return self.path / "samples.parquet"
+
+    @property
+    def results_file(self) -> Path:
+        return self.path / "results.parquet"
+
+    @property
+    def report_file(self) -> Path:
+        return self.path / "report.html"
+
+    def cell(self, cell: Cell) -> Path:
+        return self.path / "cells" / cell.id
+
+    def model(self, name: str) -> Path:
+        return self.path / "models" / name
+
+    def read_experiment(self) -> Experiment:
+        """The experiment this folder belongs to.
+
+        Raises:
+            DataError: the folder is no run.
+        """
+        try:
+            return parse_experiment(tomllib.loads(self.experiment_file.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise DataError(f"{self.path} is no run folder: it has no readable experiment.toml; check the path") from error
+        except ValueError as error:
+            raise DataError(f"{self.experiment_file} cannot be used ({error}); restore it or start anew elsewhere") from error
+
+    def claim(self, experiment: Experiment) -> None:
+        """Take the folder for an experiment, or find that it is the experiment's already.
+
+        Raises:
+            ConfigError: it belongs to another experiment (names the keys), or holds something else.
+        """
+        if self.experiment_file.exists():
+            keys = differences(self.read_experiment().decisive, experiment.decisive)
+            if keys:
+                named = ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
+                raise ConfigError(
+                    f"{self.path} holds another experiment (different: {named}); "
+                    "choose another folder with --out, or give the same settings to continue"
+                )
+            remove_leftovers(self.path)
+            return
+        strangers = [entry.name for entry in self.path.iterdir() if not entry.name.startswith(".")]
+        if strangers:
+            raise ConfigError(f"{self.path} is not empty and no run ({sorted(strangers)[0]}); choose another folder with --out")
+        write_text(self.experiment_file, experiment.to_toml())
+
+    def provenance(self) -> dict[str, Any]:
+        """What provenance.json holds; empty where there is none yet."""
+        path = self.path / "provenance.json"
+        if not path.is_file():
+            return {}
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise DataError(f"{path} is damaged ({error}); remove it and run again") from error
+
+    def begin_session(self, experiment: Experiment, inputs: Mapping[str, str]) -> None:
+        """Write down what goes in, and refuse inputs that changed since the run began.
+
+        Args:
+            inputs: content hashes by what they are of.
+
+        Raises:
+            ConfigError: data or model differ from what the finished cells were made with.
+        """
+        before = self.provenance()
+        changed = [name for name, value in before.get("inputs", {}).items() if inputs.get(name) != value]
+        if changed:
+            raise ConfigError(
+                f"{self.path} was begun with another {' and another '.join(changed)}, whose content has changed since; "
+                "restore it, or choose another folder with --out"
+            )
+        session = {"started": now(), "command": command_line(), "versions": versions(), "hardware": hardware()}
+        write_json(
+            self.path / "provenance.json",
+            {
+                **before,
+                "experiment": experiment.name,
+                "experiment_sha256": experiment.hash,
+                "seeds": list(experiment.seeds),
+                "inputs": dict(inputs),
+                "started": before.get("started", session["started"]),
+                **{key: session[key] for key in ("command", "versions", "hardware")},
+                "sessions": [*before.get("sessions", []), session][-_SESSIONS_KEPT:],
+            },
+        )
+
+    def end_session(self, facts: Mapping[str, Any]) -> None:
+        """Add what came out: timings, failures and the like."""
+        write_json(self.path / "provenance.json", {**self.provenance(), "finished": now(), **facts})
+
+    def is_done(self, folder: Path) -> bool:
+        return (folder / "DONE").is_file()
+
+    def mark_done(self, folder: Path, facts: Mapping[str, Any]) -> None:
+        """The last thing written into a folder."""
+        (folder / "FAILED").unlink(missing_ok=True)
+        write_json(folder / "DONE", facts)
+
+    def done_facts(self, folder: Path) -> dict[str, Any]:
+        return dict(json.loads((folder / "DONE").read_text()))
+
+    def mark_failed(self, folder: Path, error: BaseException) -> str:
+        """Write why a cell failed; returns its first line."""
+        line = failure_line(error)
+        details = "".join(traceback.format_exception(error))
+        write_text(folder / "FAILED", f"{line}\n\n{details}")
+        return line
+
+    def failure(self, folder: Path) -> str | None:
+        """The line of a failed cell, None for others."""
+        path = folder / "FAILED"
+        return path.read_text(encoding="utf-8").splitlines()[0] if path.is_file() and not self.is_done(folder) else None
+
+    def discard(self, folder: Path) -> None:
+        """Remove what only an unfinished job needs."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def records(self, cell: Cell) -> pl.DataFrame | None:
+        """What a finished cell's model said, None for an unfinished one."""
+        import polars as pl
+
+        folder = self.cell(cell)
+        return pl.read_parquet(folder / "records.parquet") if self.is_done(folder) else None
+
+    def write_results(self, results: pl.DataFrame) -> None:
+        write_parquet(self.results_file, results)
+        write_text(self.path / "results.json", results.write_json())
+
+
+def learned_name(role: str, *, seeds: Iterable[int], seed: int, ratio: float | None) -> str:
+    """Folder of a learned model: `vanilla` (of the first seed), `vanilla-s1`, `gold-05-s0`."""
+    if ratio is not None:
+        return f"{role}-{ratio_text(ratio)}-s{seed}"
+    return role if seed == next(iter(seeds)) else f"{role}-s{seed}"
+
+
+def failure_line(error: BaseException) -> str:
+    """An error as one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ValueError) and text else f"{type(error).__name__}: {text or 'no message'}"

@@ -1,0 +1,83 @@
+"""What a run would do, without doing it: cells, sample counts, rough time and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unsee.experiment import Cell, Experiment, training_modality
+from unsee.learned_models import learned_names
+from unsee.learning import taught
+from unsee.progress import duration
+from unsee.run_folder import RunFolder
+from unsee.run_results import load_experiment_benchmark
+from unsee.runs import chosen_cells, limited_retain
+
+if TYPE_CHECKING:
+    from unsee.benchmarks.base import Benchmark
+
+# Measured with the embedded model on two cores.
+_TRAINED_PER_SECOND = 330
+_ANSWERED_PER_SECOND = 120
+_BASE_GIB = 1.2
+_COPIES_IN_MEMORY = 5
+"""Start, vanilla, the cell's own copy, and two moments of the optimizer."""
+
+
+def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = ()) -> list[str]:
+    """Lines that say what `run` would compute.
+
+    Raises:
+        UserError: settings or data cannot be used.
+    """
+    benchmark = load_experiment_benchmark(experiment)
+    folder = RunFolder(out)
+    cells = chosen_cells(experiment, only)
+    waiting = [cell for cell in cells if not folder.is_done(folder.cell(cell))]
+    names = learned_names(experiment, waiting)
+    seconds, lines = 0.0, [f"experiment {experiment.name} ({experiment.hash[:8]}) in {out}"]
+    for name, ratio, draw in names:
+        if folder.is_done(folder.model(name)):
+            continue
+        count = len(taught(benchmark, modality=experiment.learn.learn_modality, ratio=ratio, draw=draw))
+        steps = experiment.learn.epochs * count / (1 - experiment.learn.replay)
+        seconds += steps / _TRAINED_PER_SECOND
+        lines.append(f"learn {name}: {count:,} questions, {experiment.learn.epochs} passes")
+    for cell in cells:
+        if cell not in waiting:
+            lines.append(f"done  {cell.id}")
+            continue
+        trained, asked = _counts(experiment, benchmark, cell)
+        seconds += trained / _TRAINED_PER_SECOND + asked / _ANSWERED_PER_SECOND
+        lines.append(f"cell  {cell.id}: {asked:,} questions asked" + (f", {trained:,} trained on" if trained else ""))
+    memory = _BASE_GIB + _COPIES_IN_MEMORY * _weights_gib(experiment.model)
+    lines.append(f"{len(waiting)} cells to compute and {len(cells) - len(waiting)} done")
+    scale = "" if experiment.model == "tiny" else " for a model as small as tiny; time grows with the number of weights"
+    lines.append(f"roughly {duration(seconds)} on two cores and {memory:.1f} GiB of memory{scale}")
+    return lines
+
+
+def _weights_gib(model: str) -> float:
+    """Size of a model's weights in fp32; 0 for a model that is not on this machine."""
+    from unsee.models.loading import EMBEDDED, weights_folder
+
+    folder = weights_folder(model) if model in EMBEDDED else Path(model)
+    halves = 2 if model in EMBEDDED else 1
+    return halves * sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2**30
+
+
+def _counts(experiment: Experiment, benchmark: Benchmark, cell: Cell) -> tuple[int, int]:
+    """(questions trained on over all passes, questions asked) of a cell."""
+    asked = limited_retain(benchmark.samples(ratio=cell.ratio, seed=cell.draw), experiment.answer.retain_subjects)
+    if cell.is_learned:
+        return 0, len(asked)
+    plan = experiment.plan(cell.entry)
+    if "forget" not in plan.method.needs or plan.method.scope is not None:
+        return 0, len(asked)
+    forget = benchmark.training(set="forget", modality=training_modality(cell.modality), ratio=cell.ratio, seed=cell.draw)
+    sides = 2 if "retain" in plan.method.needs else 1
+    passes = (
+        plan.options.steps * plan.options.batch_size if plan.options.steps is not None else plan.options.epochs * len(forget)
+    )
+    return sides * passes, len(asked)

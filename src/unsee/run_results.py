@@ -1,0 +1,182 @@
+"""From a run folder's records to its results: the gate, the scores, and whether vanilla and gold are what they should be."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unsee.experiment import Cell, Experiment
+from unsee.progress import Display
+from unsee.run_folder import RunFolder, learned_name
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from unsee.benchmarks.base import Benchmark
+    from unsee.metrics.gate import Gate
+    from unsee.metrics.scoring import CellInfo
+
+VANILLA_ACCURACY = 0.95
+"""Share of its training questions that vanilla answers word for word, at least."""
+KNOWN_SHARE = 0.5
+"""Share of probed facts about taught subjects that vanilla must know, at least."""
+
+
+def load_experiment_benchmark(experiment: Experiment) -> Benchmark:
+    """The benchmark that an experiment names, with its options.
+
+    Raises:
+        UserError: an unknown name or option, or files that cannot be read.
+    """
+    from unsee.benchmarks import benchmark_names, load_benchmark
+
+    table = experiment.benchmark
+    keys = ("subjects", "facts", "celebrities", "seed")
+    options: dict[str, Any] = {key: value for key in keys if (value := getattr(table, key)) is not None}
+    if table.path is None:
+        return load_benchmark(table.name, **options)
+    if table.name in benchmark_names() and table.name != type(table)().name:
+        return load_benchmark(table.name, path=Path(table.path), **options)
+    return load_benchmark(Path(table.path), **options)
+
+
+def judge(
+    experiment: Experiment, folder: RunFolder, benchmark: Benchmark, cells: Sequence[Cell], display: Display | None = None
+) -> pl.DataFrame:
+    """Score every finished cell and write results.parquet and results.json."""
+    import polars as pl
+
+    from unsee.metrics import score
+    from unsee.schemas import RESULTS
+
+    advance = (display or Display()).stage("scoring")
+    parts, done = [], 0
+    for ratio, draw in dict.fromkeys((cell.ratio, cell.draw) for cell in cells):
+        request = [cell for cell in experiment.cells if (cell.ratio, cell.draw) == (ratio, draw)]
+        samples = benchmark.samples(ratio=ratio, seed=draw)
+        gate = knowledge_gate(experiment, folder, benchmark, ratio, draw)
+        vanilla, gold, noise = (
+            next((folder.records(cell) for cell in request if fits(cell)), None)
+            for fits in (
+                lambda cell: cell.method == "vanilla",
+                lambda cell: cell.method == "gold" and not cell.is_noise_gold,
+                lambda cell: cell.is_noise_gold,
+            )
+        )
+        for cell in request:
+            if cell not in cells or (records := folder.records(cell)) is None:
+                continue
+            parts.append(
+                score(
+                    records,
+                    samples,
+                    cell=cell_info(experiment, folder, benchmark, cell),
+                    vanilla=vanilla,
+                    gold=gold,
+                    noise=None if cell.is_noise_gold else noise,
+                    gate=gate,
+                )
+            )
+            done += 1
+            advance(done, len(cells))
+    results = pl.concat(parts) if parts else pl.DataFrame(schema=RESULTS)
+    folder.write_results(results)
+    return results
+
+
+def rescore(path: Path | str, display: Display | None = None) -> pl.DataFrame:
+    """Score the finished cells of a run folder again.
+
+    Raises:
+        DataError: the folder is no run.
+    """
+    folder = RunFolder(Path(path))
+    experiment = folder.read_experiment()
+    return judge(experiment, folder, load_experiment_benchmark(experiment), experiment.cells, display)
+
+
+def cell_info(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, cell: Cell) -> CellInfo:
+    """What identifies a cell in the results."""
+    from unsee.metrics import CellInfo
+
+    return CellInfo(
+        cell=cell.id,
+        benchmark=benchmark.name,
+        model=_learned_facts(experiment, folder, cell.draw).get("start", experiment.model),
+        method=cell.method,
+        variant=cell.variant,
+        forget_ratio=cell.ratio,
+        unlearn_modality=None if cell.modality == "none" else cell.modality,
+        seed=cell.seed,
+    )
+
+
+def _learned_facts(experiment: Experiment, folder: RunFolder, draw: int) -> dict[str, Any]:
+    """What is written beside the vanilla model of a seed."""
+    path = folder.model(learned_name("vanilla", seeds=experiment.seeds, seed=draw, ratio=None)) / "learned.json"
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def knowledge_gate(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, ratio: float, draw: int) -> Gate | None:
+    """Which facts of a forget request count; None where the benchmark has no probes or vanilla has not been asked."""
+    import polars as pl
+
+    from unsee.metrics import known_facts
+
+    probes = benchmark.gate_probes(ratio=ratio, seed=draw)
+    asked = {probe.id for probe in probes}
+
+    def answers(role: str, of: float | None) -> pl.DataFrame | None:
+        name = learned_name(role, seeds=experiment.seeds, seed=draw, ratio=of)
+        path = folder.model(name) / "gate" / "records.parquet"
+        return pl.read_parquet(path).filter(pl.col("sample_id").is_in(sorted(asked))) if path.is_file() else None
+
+    vanilla = answers("vanilla", None)
+    if not probes or vanilla is None:
+        return None
+    with warnings.catch_warnings():
+        # Gold is only asked what it must not know.
+        warnings.filterwarnings("ignore", message="gold gate records")
+        return known_facts(vanilla, probes, answers("gold", ratio))
+
+
+def shortfalls(experiment: Experiment, folder: RunFolder, cells: Sequence[Cell]) -> list[str]:
+    """One line for each learned model that is not what it should be.
+
+    Vanilla must answer its training questions and know most probed facts; gold must know no more about the forget subjects
+    than can be guessed (the contamination alarm).
+    """
+    import polars as pl
+
+    found = []
+    for draw in dict.fromkeys(cell.draw for cell in cells):
+        name = learned_name("vanilla", seeds=experiment.seeds, seed=draw, ratio=None)
+        accuracy = _learned_facts(experiment, folder, draw).get("training_accuracy", 1.0)
+        if accuracy < VANILLA_ACCURACY:
+            found.append(
+                f"{name} answers {accuracy:.1%} of its training questions, below {VANILLA_ACCURACY:.0%}; raise learn.epochs"
+            )
+    if not folder.results_file.is_file():
+        return found
+    results = pl.read_parquet(folder.results_file)
+    for cell in cells:
+        rows = results.filter(pl.col("cell") == cell.id)
+        if cell.method == "vanilla":
+            counts = rows.filter(pl.col("set").is_in(["forget", "retain", "near_retain"]) & pl.col("baseline").is_null())
+            raw = float(counts.filter(pl.col("metric") == "gate_n_raw")["value"].sum())
+            known = float(counts.filter(pl.col("metric") == "gate_n_known")["value"].sum())
+            if raw and known / raw < KNOWN_SHARE:
+                found.append(
+                    f"{cell.id} knows {known:.0f} of {raw:.0f} probed facts, below {KNOWN_SHARE:.0%}; raise learn.epochs"
+                )
+        if cell.method == "gold":
+            alarms = rows.filter((pl.col("metric") == "contamination_alarm") & (pl.col("set") == "all"))["value"].sum()
+            if alarms:
+                found.append(
+                    f"{cell.id} knows more about the forget subjects than can be guessed ({alarms:.0f} alarms); "
+                    "a name, a portrait or a fact has leaked into the start model"
+                )
+    return found

@@ -1,0 +1,144 @@
+"""Samples on their way into training: seeded order, mixed over subjects, one picture's questions together, and batches."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+from unsee.errors import ConfigError, DataError
+from unsee.methods.base import Method, Side
+
+if TYPE_CHECKING:
+    from unsee.models.batches import Batch
+    from unsee.models.model import Model
+    from unsee.models.prompts import Encoded, LossMask
+    from unsee.models.reference import Reference
+    from unsee.sample import Sample
+    from unsee.training import TrainOptions
+
+_MOST_PER_PICTURE = 8
+_FEWEST_PICTURES = 4
+
+
+@dataclass(frozen=True)
+class PlannedBatch:
+    """A batch before it is laid out: which samples, in which order."""
+
+    items: tuple[int, ...]
+    keys: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.items)
+
+
+Planned = tuple[PlannedBatch | None, PlannedBatch | None]
+
+
+def planned_batches(
+    samples: Sequence[Sample], *, batch_size: int, accumulation: int, seed: int, epoch: int, side: str
+) -> list[PlannedBatch]:
+    """One pass over the samples in batches of `batch_size`.
+
+    Questions with the same picture (or, without one, about the same subject) are shuffled, cut into chunks of at most 8, and
+    the chunks are shuffled, so that packed rows share pictures while a step still mixes subjects: a chunk holds at most a
+    quarter of a step. The order depends on the samples of a step (`batch_size * accumulation`), not on how it is divided.
+    """
+    order = random.Random(f"{seed}/{epoch}/{side}")
+    groups: dict[Hashable, list[int]] = {}
+    for index, sample in enumerate(samples):
+        groups.setdefault(sample.image_sha256 or ("text", sample.subject), []).append(index)
+    length = max(1, min(_MOST_PER_PICTURE, batch_size * accumulation // _FEWEST_PICTURES))
+    chunks = []
+    for group in groups.values():
+        order.shuffle(group)
+        chunks += [group[first : first + length] for first in range(0, len(group), length)]
+    order.shuffle(chunks)
+    flat = [index for chunk in chunks for index in chunk]
+    return [
+        PlannedBatch(items=tuple(part), keys=tuple(samples[index].id for index in part))
+        for part in (flat[first : first + batch_size] for first in range(0, len(flat), batch_size))
+    ]
+
+
+class TrainingData:
+    """Both sides' samples as conversations, and the batches made of them."""
+
+    def __init__(self, model: Model, samples: Mapping[Side, Sequence[Sample]], options: TrainOptions, mask: LossMask) -> None:
+        from unsee.models.questions import encode_samples
+
+        self.model, self.samples, self.options, self.mask = model, samples, options, mask
+        self.encoded = {side: encode_samples(items, model.prompter) for side, items in samples.items()}
+        for side, items in samples.items():
+            for sample, item in zip(items, self.encoded[side], strict=True):
+                if len(item.ids) > model.max_positions:
+                    raise DataError(
+                        f"sample {sample.id} has {len(item.ids)} tokens, the model takes {model.max_positions}; shorten it"
+                    )
+
+    def reference(self, method: Method, reference_model: Model | None) -> Reference | None:
+        from unsee.models.reference import make_reference
+
+        encoded: dict[Side, dict[str, Encoded]] = {"forget": {}, "retain": {}}
+        for side, items in self.samples.items():
+            for sample, item in zip(items, self.encoded[side], strict=True):
+                if encoded[side].setdefault(sample.id, item) != item and "reference" in method.needs:
+                    raise ConfigError(f"two {side} samples share the id {sample.id!r}; give every sample an id of its own")
+        return make_reference(
+            self.model,
+            method,
+            encoded,
+            mask=self.mask,
+            pack=self.options.pack,
+            max_row_tokens=self.options.max_row_tokens,
+            reference_model=reference_model,
+        )
+
+    def steps(self, method: Method, *, epoch: int, per_step: int) -> list[list[Planned]]:
+        """One epoch of optimizer steps, each a list of pairs of batches still to be laid out."""
+        forget, retain = (
+            planned_batches(
+                self.samples[side],
+                batch_size=self.options.batch_size,
+                accumulation=per_step,
+                seed=self.options.seed,
+                epoch=epoch,
+                side=side,
+            )
+            for side in ("forget", "retain")
+        )
+        pairs = list(method.schedule(forget, retain))
+        if type(method).schedule is Method.schedule:
+            pairs = [_cut_to_match(pair) for pair in pairs]
+        return [pairs[first : first + per_step] for first in range(0, len(pairs), per_step)]
+
+    def steps_from(self, method: Method, step: int, *, length: int, per_step: int) -> Iterator[list[Planned]]:
+        """All steps from a given one on, epoch after epoch without end."""
+        for epoch in count(step // length):
+            skipped = step % length if epoch == step // length else 0
+            yield from self.steps(method, epoch=epoch, per_step=per_step)[skipped:]
+
+    def batch(self, side: Side, planned: PlannedBatch | None) -> Batch | None:
+        if planned is None:
+            return None
+        from unsee.models.batches import collate
+
+        return collate(
+            [self.encoded[side][index] for index in planned.items],
+            prompter=self.model.prompter,
+            mask=self.mask,
+            pack=self.options.pack,
+            max_tokens=self.options.max_row_tokens,
+            keys=planned.keys,
+        )
+
+
+def _cut_to_match(pair: Planned) -> Planned:
+    """A short last forget batch takes as many retain questions, so that dividing a step otherwise changes nothing."""
+    forget, retain = pair
+    if forget is not None and retain is not None and retain.size > forget.size:
+        retain = PlannedBatch(items=retain.items[: forget.size], keys=retain.keys[: forget.size])
+    return forget, retain

@@ -1,0 +1,131 @@
+"""Make a model forget: attach what may move, train it by a method, hand back a new model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from unsee.methods import Method, Scope, acts_while_answering, load_method
+
+if TYPE_CHECKING:
+    from unsee.models.model import Model
+    from unsee.sample import Sample
+    from unsee.stopping import Probe, StopRule
+    from unsee.training import TrainOptions, TrainReport
+
+
+class Unlearned(NamedTuple):
+    """The new model and what was done to it."""
+
+    model: Model
+    report: TrainReport
+
+
+def unlearn(
+    model: Model,
+    *,
+    forget: Sequence[Sample],
+    retain: Sequence[Sample] = (),
+    method: Method | str = "npo",
+    options: TrainOptions | None = None,
+    scope: Scope | None = None,
+    seed: int | None = None,
+    probe: Probe | None = None,
+    stop: StopRule | None = None,
+    log: Path | None = None,
+    reference_model: Model | None = None,
+) -> Model:
+    """A model that has unlearned the forget samples; the given model stays as it is.
+
+    Args:
+        method: a name (`ga`, `graddiff`, `kl`, `npo`, `idk`, ...; defaults as published) or an instance.
+        options: learning rate, steps and the like.
+        scope: which weights may move; LoRA of rank 16 on the language model by default.
+        seed: of the order of samples and of the adapters; that of `options` by default.
+        reference_model: for methods that compare with a model tuned on the retain set.
+
+    Raises:
+        ConfigError: an unknown method, or samples that the method needs are missing.
+    """
+    return unlearn_with_report(
+        model,
+        forget=forget,
+        retain=retain,
+        method=method,
+        options=options,
+        scope=scope,
+        seed=seed,
+        probe=probe,
+        stop=stop,
+        log=log,
+        reference_model=reference_model,
+    ).model
+
+
+def unlearn_with_report(
+    model: Model,
+    *,
+    forget: Sequence[Sample],
+    retain: Sequence[Sample] = (),
+    method: Method | str = "npo",
+    options: TrainOptions | None = None,
+    scope: Scope | None = None,
+    seed: int | None = None,
+    probe: Probe | None = None,
+    probe_every: int = 5,
+    stop: StopRule | None = None,
+    log: Path | None = None,
+    resume: Path | None = None,
+    checkpoint_every: int = 50,
+    reference_model: Model | None = None,
+    alpha: int | None = None,
+    in_place: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Unlearned:
+    """As `unlearn`, with everything a run needs.
+
+    Args:
+        resume: folder for checkpoints; a run that finds its own there goes on from it.
+        reference_model: for methods that compare with a model tuned on the retain set.
+        alpha: of LoRA; its rank by default.
+        in_place: save the memory of a copy; the given model is then no longer usable.
+    """
+    from unsee.models.lora import attach
+    from unsee.training import TrainOptions, check_inputs, train
+
+    method = load_method(method) if isinstance(method, str) else method
+    options = options or TrainOptions()
+    options = options if seed is None else replace(options, seed=seed)
+    check_inputs(method, forget=forget, retain=retain, probe=probe, stop=stop)
+    changed = attach(model, chosen_scope(method, scope), seed=options.seed, alpha=alpha, in_place=in_place)
+    report = train(
+        changed,
+        method,
+        forget=forget,
+        retain=retain,
+        options=options,
+        log=log,
+        probe=probe,
+        probe_every=probe_every,
+        stop=stop,
+        resume=resume,
+        checkpoint_every=checkpoint_every,
+        reference_model=reference_model,
+        progress=progress,
+    )
+    changed.network.eval()
+    if changed.method is model.method and acts_while_answering(method):
+        changed.method = method
+    return Unlearned(changed, report)
+
+
+def chosen_scope(method: Method, scope: Scope | None) -> Scope:
+    """The method's scope if it has one, else the given one, else LoRA of rank 16 on the language model."""
+    if method.scope is None:
+        return scope or Scope()
+    if scope is not None and scope != method.scope:
+        warnings.warn(f"scope {scope} is ignored: method {method.name} trains {method.scope}", stacklevel=3)
+    return method.scope

@@ -1,0 +1,145 @@
+"""The scope: exactly the named weights are trainable, and nothing leaks into the vision tower (defects M6, R8, R9)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from unsee.errors import ConfigError
+from unsee.methods import Scope
+from unsee.models.batches import collate
+from unsee.models.lora import attach, copied, linear_paths, trainable_names
+from unsee.models.questions import encode_samples
+
+ATTENTION = [f"self_attn.{name}_proj" for name in "qkvo"]
+MLP = [f"mlp.{name}_proj" for name in ("gate", "up", "down")]
+
+
+def decoder_paths(layers=range(8)):
+    return [f"model.language_model.layers.{layer}.{name}" for layer in layers for name in ATTENTION + MLP]
+
+
+def logits(model, samples):
+    batch = collate(encode_samples(samples, model.prompter), prompter=model.prompter)
+    with torch.no_grad():
+        return model.answer_logits(batch)
+
+
+def test_language_scope_is_exactly_the_decoders_linear_layers(model):
+    """The vision tower has layers called q_proj, too."""
+    assert any(name.endswith("q_proj") for name, _ in model.network.model.vision_tower.named_modules())
+    assert sorted(linear_paths(model, Scope())) == sorted(decoder_paths())
+    made = attach(model, Scope(rank=4))
+    expected = {f"base_model.model.{path}.lora_{side}.default.weight" for path in decoder_paths() for side in "AB"}
+    assert set(trainable_names(made)) == expected
+
+
+def test_layers_restrict_the_scope(model):
+    assert sorted(linear_paths(model, Scope(layers=(2, 5)))) == sorted(decoder_paths((2, 5)))
+    made = attach(model, Scope(layers=(1,), rank=None))
+    assert set(trainable_names(made)) == {name for name, _ in model.network.named_parameters() if ".layers.1." in name} - {
+        name for name, _ in model.network.named_parameters() if "vision_tower" in name
+    }
+
+
+@pytest.mark.parametrize(
+    ("modules", "kept"),
+    [
+        ("language", ("model.language_model.",)),
+        ("vision", ("model.vision_tower.",)),
+        ("projector", ("model.multi_modal_projector.",)),
+        (("language", "projector"), ("model.language_model.", "model.multi_modal_projector.")),
+    ],
+)
+def test_full_fine_tuning_of_a_part(model, modules, kept):
+    made = attach(model, Scope(modules=modules, rank=None))
+    expected = {name for name, _ in model.network.named_parameters() if name.startswith(kept)}
+    assert set(trainable_names(made)) == expected
+    assert all(weight.requires_grad for weight in model.network.parameters())
+
+
+def test_lora_on_every_part(model):
+    vision = linear_paths(model, Scope(modules="vision"))
+    assert vision and all(path.startswith("model.vision_tower.") for path in vision)
+    projector = linear_paths(model, Scope(modules="projector"))
+    assert projector == ["model.multi_modal_projector.linear_1", "model.multi_modal_projector.linear_2"]
+    everything = linear_paths(model, Scope(modules="all-linear"))
+    assert set(everything) == {*decoder_paths(), *vision, *projector}
+    assert "lm_head" not in everything
+
+
+def test_full_paths_never_match_by_suffix(model):
+    path = "model.language_model.layers.3.mlp.up_proj"
+    made = attach(model, Scope(modules=(path,), rank=2))
+    assert trainable_names(made) == [f"base_model.model.{path}.lora_{side}.default.weight" for side in "AB"]
+    whole = attach(model, Scope(modules=("model.language_model.layers.3",), rank=None))
+    assert all("language_model.layers.3." in name for name in trainable_names(whole))
+
+
+def test_an_empty_scope_freezes_everything(model):
+    made = attach(model, Scope(modules=(), rank=None))
+    assert trainable_names(made) == []
+    assert type(made.network) is type(model.network)
+
+
+def test_attaching_changes_no_answer_and_not_the_given_model(model, samples):
+    before = logits(model, samples)
+    made = attach(model, Scope())
+    assert torch.equal(logits(made, samples), before)
+    assert type(model.network).__name__ == "LlavaForConditionalGeneration"
+    with torch.no_grad():
+        for weight in made.network.parameters():
+            weight.zero_()
+    assert torch.equal(logits(model, samples), before)
+
+
+def test_adapters_follow_the_seed_and_leave_the_global_one_alone(model):
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    one, same, other = (attach(model, Scope(rank=2, layers=(0,)), seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(1), expected)
+    for (name, a), b, c in zip(
+        one.network.named_parameters(), same.network.parameters(), other.network.parameters(), strict=True
+    ):
+        assert torch.equal(a, b)
+        assert "lora_A" not in name or not torch.equal(a, c)
+
+
+def test_alpha_scales_the_adapter(model):
+    assert attach(model, Scope(rank=4)).network.peft_config["default"].lora_alpha == 4
+    assert attach(model, Scope(rank=4), alpha=8).network.peft_config["default"].lora_alpha == 8
+
+
+def test_a_model_that_comes_with_an_adapter_is_merged_first(model, samples):
+    made = attach(model, Scope(rank=2))
+    with torch.no_grad():
+        for name, weight in made.network.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.1)
+    again = attach(made, Scope(rank=2))
+    torch.testing.assert_close(logits(again, samples), logits(made, samples), atol=1e-4, rtol=1e-4)
+    with again.network.disable_adapter():
+        torch.testing.assert_close(logits(again, samples), logits(made, samples), atol=1e-4, rtol=1e-4)
+
+
+def test_tied_embeddings_stay_tied_in_a_copy(model):
+    network = copied(model).network
+    assert network.lm_head.weight is network.model.language_model.embed_tokens.weight
+    assert network.lm_head.weight is not model.network.lm_head.weight
+
+
+@pytest.mark.parametrize(
+    ("scope", "message"),
+    [
+        (Scope(modules=("langage",)), "did you mean 'language'"),
+        (Scope(layers=(8,)), "layers 0 to 7"),
+        (Scope(layers=()), "empty"),
+        (Scope(rank=0), "at least 1"),
+        (Scope(modules="vision", layers=(0,)), "no linear layer"),
+        (Scope(modules=("model.language_model.norm",)), "no linear layer"),
+    ],
+)
+def test_a_scope_that_cannot_work_says_why(model, scope, message):
+    with pytest.raises(ConfigError, match=message):
+        attach(model, scope)

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import polars as pl
+import pytest
+from fabricate import HOSTILE, HOSTILE_NAME, Plan, fabricate_run
+
+from unsee.errors import DataError, UserError
+from unsee.report import write_report
+from unsee.schemas import RESULTS
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text outside scripts and styles."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.scripts: list[str] = []
+        self._inside = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {key: value or "" for key, value in attrs}))
+        self._inside = tag if tag in ("script", "style") else ""
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            self.scripts.append(data)
+        elif not self._inside:
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def page(small_page: str) -> Page:
+    return Page(small_page)
+
+
+@pytest.fixture
+def copy(small_run: Path, tmp_path: Path) -> Path:
+    """A run that a test may damage."""
+    return Path(shutil.copytree(small_run, tmp_path / "demo"))
+
+
+def text(run: Path) -> str:
+    return " ".join(Page(write_report(run).read_text(encoding="utf-8")).text.split())
+
+
+def test_nothing_outside_is_asked_for(page: Page, small_page: str):
+    for tag, attributes in page.tags:
+        assert tag not in ("iframe", "object", "embed", "base", "audio", "video"), tag
+        for name in ("src", "href", "srcset", "action", "poster", "xlink:href", "data"):
+            if name in attributes:
+                assert attributes[name].startswith(("data:", "#")), (tag, attributes[name])
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+    styles = re.findall(r"<style>(.*?)</style>", small_page, re.DOTALL)
+    assert len(styles) == 1 and "@import" not in styles[0] and "url(" not in styles[0]
+
+
+def test_only_the_pages_own_script_may_run(page: Page):
+    policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    (script,) = page.scripts
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy and policy.startswith("default-src 'none'")
+
+
+def test_what_models_and_users_wrote_is_text(page: Page, small_page: str):
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert HOSTILE not in small_page and "<img src=x" not in small_page
+    assert HOSTILE in page.text and HOSTILE_NAME in page.text
+    assert any(a.get("alt") == f"Portrait of {HOSTILE_NAME}" for _, a in page.tags)
+
+
+def test_hostile_methods_and_settings_are_text_too(copy: Path):
+    hostile = "</script><script>alert(1)</script>"
+    results = pl.read_parquet(copy / "results.parquet").with_columns(
+        pl.when(pl.col("method") == "npo").then(pl.lit(hostile)).otherwise(pl.col("method")).alias("method"),
+        pl.when(pl.col("value").is_null()).then(pl.lit(hostile)).otherwise(pl.col("reason")).alias("reason"),
+        pl.lit(hostile).alias("benchmark"),
+    )
+    results.write_parquet(copy / "results.parquet")
+    (copy / "provenance.json").write_text(
+        json.dumps({"command": hostile, hostile: {hostile: hostile}, "missed_gates": [hostile]})
+    )
+    (copy / "experiment.toml").write_text(f"name = {json.dumps(hostile)}\n# {hostile}\n")
+    html = write_report(copy).read_text(encoding="utf-8")
+    assert hostile not in html
+    assert [tag for tag, _ in Page(html).tags].count("script") == 1
+
+
+def test_ids_are_unique(page: Page):
+    ids = Counter(attributes["id"] for _, attributes in page.tags if "id" in attributes)
+    assert [name for name, count in ids.items() if count > 1] == []
+    targets = {a["href"][1:] for tag, a in page.tags if tag == "a" and a.get("href", "").startswith("#")}
+    assert targets <= set(ids)
+
+
+def test_pictures_and_figures_have_words(page: Page):
+    assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
+    figures = [attributes for _, attributes in page.tags if attributes.get("class") == "figure"]
+    # Three utilities in four choices, less celebrity where facts are gated (it is not probed), and three trained methods.
+    assert len(figures) == 4 * 3 - 2 + 3
+    assert page.text.count("absent: the knowledge gate did not probe this set") == 2
+    assert all(figure["role"] == "img" and figure["aria-label"] for figure in figures)
+
+
+def test_right_and_wrong_are_words(page: Page, small_page: str):
+    marks = re.findall(r'<span class="mark">(.*?)</span>', re.sub(r"<span aria-hidden[^>]*>.*?</span>", "", small_page))
+    assert {re.sub(r"&nbsp;|\s", "", mark) for mark in marks} == {"right", "wrong"}
+
+
+def test_the_demo_calls_itself_an_illustration(page: Page):
+    assert "Illustration, no verdict: 3 people were forgotten, fewer than the 20 a verdict needs." in page.text
+    assert "In this illustration," in page.text
+
+
+def test_every_section_is_there(page: Page):
+    sections = {attributes.get("id") for tag, attributes in page.tags if tag == "section"}
+    assert sections == {"results", "trade-off", "people", "closer", "training", "words", "provenance"}
+    for words in ("Near", "Far", "Foreign", "birthplace", "unsee run demo/experiment.toml", "Gold", "60 steps", "Guessing"):
+        assert words in page.text, words
+
+
+def test_controls_and_switches(page: Page, small_page: str):
+    panels = [a for tag, a in page.tags if a.get("class") == "panel"]
+    keys = {(a["data-protocol"], a["data-modality"], a["data-gated"]) for a in panels}
+    assert keys == {("strict", m, g) for m in ("image_text", "text") for g in ("False", "True")}
+    assert [("hidden" in a) for a in panels] == [False, True, True, True] * 2
+    radios = {(a["name"], a["value"]) for tag, a in page.tags if tag == "input"}
+    assert radios == {("modality", "image_text"), ("modality", "text"), ("gated", "False"), ("gated", "True")}
+    for name in ("Vanilla", "Gold", "Do nothing", "Prompt guard", "Gradient ascent", "NPO", "IDK"):
+        assert small_page.count(f'<th scope="row">{name}') >= len(panels), name
+
+
+def test_writing_again_gives_the_same_page(small_run: Path, small_page: str):
+    assert write_report(small_run).read_text(encoding="utf-8") == small_page
+    assert [path.name for path in small_run.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_page_is_small(small_page: str):
+    assert len(small_page) < 1_200_000
+
+
+def test_without_gold_the_row_says_so(copy: Path):
+    results = pl.read_parquet(copy / "results.parquet").filter(pl.col("method") != "gold")
+    results.write_parquet(copy / "results.parquet")
+    shutil.rmtree(copy / "cells" / "gold-15-none-s0-00c0ffee")
+    assert "absent: its cell has not finished" in text(copy)
+
+
+def test_failed_and_unfinished_cells_are_named(copy: Path):
+    results = pl.read_parquet(copy / "results.parquet").filter(~pl.col("method").is_in(["npo", "idk"]))
+    results.write_parquet(copy / "results.parquet")
+    for method in ("npo", "idk"):
+        (copy / "cells" / f"{method}-15-mixed-s0-00c0ffee" / "DONE").unlink()
+    (copy / "cells" / "npo-15-mixed-s0-00c0ffee" / "FAILED").write_text("the loss is not finite at step 3\n\ntraceback")
+    words = text(copy)
+    assert "2 cells have not finished" in words and "absent: failed: the loss is not finite at step 3" in words
+    assert "absent: its cell has not finished" in words and "traceback" not in words
+
+
+def test_missed_gates_are_shown(copy: Path):
+    (copy / "provenance.json").write_text(json.dumps({"missed_gates": ["vanilla knows 3 of 9 probed facts"]}))
+    assert "vanilla knows 3 of 9 probed facts" in text(copy)
+
+
+def test_missing_values_point_to_their_reason(copy: Path):
+    results = pl.read_parquet(copy / "results.parquet")
+    lost = (pl.col("metric") == "unlearning_score") & pl.col("modality").is_null()
+    results = results.with_columns(
+        pl.when(lost).then(None).otherwise(pl.col("value")).alias("value"),
+        pl.when(lost).then(pl.lit("all 4 components are left out")).otherwise(pl.col("reason")).alias("reason"),
+    )
+    results.write_parquet(copy / "results.parquet")
+    html = write_report(copy).read_text(encoding="utf-8")
+    number = re.search(r'<li id="reason-(\d+)">all 4 components are left out</li>', html)
+    assert number and f'<a href="#reason-{number[1]}" title="all 4 components are left out">' in html
+    assert "Only controls" not in html and "No unlearning method has finished yet." in html
+
+
+def test_an_unfinished_run_has_a_page(tmp_path: Path):
+    run = fabricate_run(tmp_path / "people", Plan(name="people", forget=1, retain=2, near=1, celebrities=0, finished=False))
+    words = text(run)
+    assert "No cell of this run has been scored yet." in words and "9 cells have not finished" in words
+
+
+def test_an_empty_run_has_a_page(tmp_path: Path):
+    (tmp_path / "experiment.toml").write_text('name = "empty"\n')
+    words = text(tmp_path)
+    assert "No cell of this run has finished and been scored, so there is no table yet." in words
+    pl.DataFrame(schema=RESULTS).write_parquet(tmp_path / "results.parquet")
+    assert text(tmp_path) == words
+
+
+def test_without_samples_the_gallery_is_absent(copy: Path):
+    (copy / "samples.parquet").unlink()
+    assert "this run holds no samples.parquet" in text(copy)
+
+
+def test_a_log_cut_by_a_kill_is_read(copy: Path):
+    log = copy / "cells" / "npo-15-mixed-s0-00c0ffee" / "train.jsonl"
+    log.write_text(log.read_text() + '{"step": 61, "lo')
+    assert "60 steps" in text(copy)
+    log.write_text("no json\n" + log.read_text())
+    with pytest.raises(DataError, match=r"train\.jsonl, line 1"):
+        write_report(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("results.parquet", b"no table"),
+        ("provenance.json", b"{"),
+        ("provenance.json", b"[]"),
+        ("experiment.toml", b"name = "),
+        ("cells/npo-15-mixed-s0-00c0ffee/records.parquet", b""),
+    ],
+)
+def test_damaged_files_are_one_clear_error_and_the_old_page_stays(copy: Path, name: str, content: bytes):
+    before = write_report(copy).read_bytes()
+    (copy / name).write_bytes(content)
+    with pytest.raises(DataError, match=re.escape(Path(name).name)):
+        write_report(copy)
+    assert (copy / "report.html").read_bytes() == before
+
+
+def test_results_of_another_layout_are_refused(copy: Path):
+    pl.read_parquet(copy / "results.parquet").drop("gated").write_parquet(copy / "results.parquet")
+    with pytest.raises(DataError, match="lacks the columns gated"):
+        write_report(copy)
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path):
+    with pytest.raises(UserError, match="no run folder"):
+        write_report(tmp_path)

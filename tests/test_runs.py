@@ -1,0 +1,371 @@
+"""Runs: what lands in the folder, resume after kill -9, one experiment per folder, failures that cost one cell only."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from run_fixtures import write_small_run
+
+from unsee import runs
+from unsee.errors import ConfigError, DataError, TrainingError, UserError
+from unsee.experiment import Experiment, read_experiment
+from unsee.files import StorageError, only_writer, storage_problem, write_bytes, write_folder
+from unsee.methods.ga import GradientAscent
+from unsee.progress import Display, duration
+from unsee.run_folder import RunFolder
+from unsee.run_plan import plan_run
+from unsee.run_results import rescore
+from unsee.runs import Run, chosen_cells, limited_retain, run
+from unsee.schemas import RECORDS, RESULTS
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from conftest import random_model
+
+    folder = tmp_path_factory.mktemp("runs")
+    write_small_run(folder, random_model())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def experiment(place: Path) -> Experiment:
+    return read_experiment(place / "small.toml")
+
+
+@pytest.fixture(scope="module")
+def finished(place: Path, experiment: Experiment) -> Iterator[Run]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield run(experiment, out=place / "whole")
+    torch.set_num_threads(threads)
+
+
+def contents(folder: Path, experiment: Experiment) -> dict[str, Any]:
+    """Everything a run made that must not depend on interruptions: tables, weights, training logs without times."""
+    made: dict[str, Any] = {"results": pl.read_parquet(folder / "results.parquet")}
+    for cell in experiment.cells:
+        home = folder / "cells" / cell.id
+        made[f"{cell.id}/records"] = pl.read_parquet(home / "records.parquet")
+        log = home / "train.jsonl"
+        if log.exists():
+            rows = [json.loads(line) for line in log.read_text().splitlines()]
+            made[f"{cell.id}/log"] = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    for path in sorted(folder.glob("*/*/**/*.safetensors")):
+        made[str(path.relative_to(folder))] = path.read_bytes()
+    return made
+
+
+def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        if isinstance(value, pl.DataFrame):
+            assert_frame_equal(value, other[key], check_exact=True)
+        else:
+            assert value == other[key], key
+
+
+def test_a_run_leaves_what_the_contract_names(finished: Run, experiment: Experiment) -> None:
+    folder = finished.folder
+    for name in ("experiment.toml", "provenance.json", "results.parquet", "results.json", "report.html", "samples.parquet"):
+        assert (folder / name).is_file(), name
+    assert read_experiment(folder / "experiment.toml").hash == experiment.hash
+    for cell in experiment.cells:
+        home = folder / "cells" / cell.id
+        assert (home / "DONE").is_file()
+        assert pl.read_parquet_schema(home / "records.parquet") == RECORDS
+        assert set(pl.read_parquet(home / "records.parquet")["cell"]) == {cell.id}
+        expected = {"ga": "adapter", "npo": "adapter", "do_nothing": "adapter", "prompt_guard": "weights"}.get(cell.method)
+        assert {path.name for path in home.iterdir() if path.is_dir()} == ({expected} if expected else set())
+    models = {path.name for path in (folder / "models").iterdir()}
+    assert models == {"vanilla", "gold-25-s0", "gold-25-s1000"}
+    assert not [path for path in folder.rglob("*") if path.suffix in (".bin", ".pt", ".pkl")]
+    assert not list(folder.rglob(".*.part")) + list(folder.rglob("training"))
+    results = finished.results
+    assert results.schema == RESULTS
+    assert set(results["method"]) == {"vanilla", "gold", "do_nothing", "prompt_guard", "ga", "npo"}
+    assert set(results.filter(pl.col("method") == "npo")["unlearn_modality"]) == {"mixed"}
+    assert results.filter(pl.col("method") == "vanilla")["unlearn_modality"].null_count() > 0
+    assert results.filter(pl.col("value").is_null())["reason"].null_count() == 0
+    assert len(json.loads((folder / "results.json").read_text())) == results.height
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert {"versions", "hardware", "command", "seeds", "inputs", "started", "finished", "seconds"} <= provenance.keys()
+    assert finished.report_path.read_text().startswith("<!")
+
+
+def test_do_nothing_equals_vanilla(finished: Run, experiment: Experiment) -> None:
+    home = {cell.method: finished.folder / "cells" / cell.id for cell in experiment.cells}
+    nothing, vanilla = (pl.read_parquet(home[method] / "records.parquet").drop("cell") for method in ("do_nothing", "vanilla"))
+    assert_frame_equal(nothing, vanilla, check_exact=True)
+
+
+def test_gold_never_saw_the_forgotten(finished: Run, experiment: Experiment) -> None:
+    from unsee.learning import taught
+    from unsee.run_results import load_experiment_benchmark
+
+    benchmark = load_experiment_benchmark(experiment)
+    forget = set(benchmark.split(0.25, 0).forget)
+    assert len(forget) == 2
+    assert forget.isdisjoint(sample.subject for sample in taught(benchmark, ratio=0.25))
+    assert forget <= {sample.subject for sample in taught(benchmark)}
+    facts = json.loads((finished.folder / "models/gold-25-s0/learned.json").read_text())
+    assert facts["training_questions"] == 6 * 4
+
+
+def test_a_random_model_misses_the_gate(finished: Run) -> None:
+    assert not finished.failures
+    assert not finished.ok
+    assert finished.shortfalls[0].startswith("vanilla answers ")
+
+
+def test_a_finished_run_is_not_computed_again(finished: Run, experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(runs._Runner, "_compute", forbidden)
+    monkeypatch.setattr("unsee.models.loading.load_model", forbidden)
+    before = finished.results
+    again = run(experiment, out=finished.folder)
+    assert not again.failures
+    assert_frame_equal(before, again.results, check_exact=True)
+    assert_frame_equal(before, rescore(finished.folder), check_exact=True)
+
+
+def test_another_experiment_is_refused_by_key(finished: Run, experiment: Experiment, place: Path) -> None:
+    other = read_experiment(place / "small.toml", overrides=("npo.beta=0.7", "learn.epochs=9"))
+    with pytest.raises(ConfigError, match=r"different: learn\.epochs, method\.npo\.beta"):
+        run(other, out=finished.folder)
+    (place / "mine").mkdir()
+    (place / "mine" / "thesis.txt").write_text("do not touch")
+    with pytest.raises(ConfigError, match=r"not empty and no run \(thesis\.txt\)"):
+        run(experiment, out=place / "mine")
+
+
+def test_changed_data_is_refused(finished: Run, experiment: Experiment, place: Path) -> None:
+    file = place / "people8" / "replay.jsonl"
+    before = file.read_text()
+    file.write_text(before.replace("Oslo", "Lima"))
+    try:
+        with pytest.raises(ConfigError, match="begun with another benchmark"):
+            run(experiment, out=finished.folder)
+    finally:
+        file.write_text(before)
+
+
+def test_two_writers_are_refused(finished: Run, experiment: Experiment) -> None:
+    with only_writer(finished.folder), pytest.raises(UserError, match="in use by another run"):
+        run(experiment, out=finished.folder)
+
+
+def test_wrong_input_leaves_no_folder(place: Path, experiment: Experiment) -> None:
+    for change, message in (
+        (replace(experiment, model=str(place / "people8")), "model folder"),
+        (replace(experiment, unlearn=replace(experiment.unlearn, forget_ratios=(0.01,))), "selects 0 of 8 subjects"),
+        (replace(experiment, benchmark=replace(experiment.benchmark, path=str(place / "nowhere"))), "no folder"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(change, out=place / "never")
+        assert not (place / "never").exists()
+
+
+def test_only_takes_vanilla_and_gold_along(experiment: Experiment) -> None:
+    methods = [cell.method for cell in chosen_cells(experiment, ["npo-*"])]
+    assert methods == ["vanilla", "gold", "npo"]
+    assert chosen_cells(experiment, []) == experiment.cells
+    with pytest.raises(ConfigError, match=r"'npx-\*' matches no cell; the nearest is 'npo-25-mixed"):
+        chosen_cells(experiment, ["npx-*"])
+
+
+def test_retain_can_be_capped(finished: Run, experiment: Experiment) -> None:
+    from unsee.run_results import load_experiment_benchmark
+
+    samples = load_experiment_benchmark(experiment).samples(ratio=0.25)
+    kept = limited_retain(samples, 2)
+    assert len({sample.subject for sample in kept if sample.set == "retain"}) == 2
+    assert [sample for sample in kept if sample.set != "retain"] == [sample for sample in samples if sample.set != "retain"]
+    assert limited_retain(samples, None) == samples
+
+
+def test_plan_counts_what_a_run_asks(finished: Run, experiment: Experiment, place: Path) -> None:
+    lines = plan_run(experiment, out=place / "unborn")
+    assert any(line.startswith("learn vanilla: 32 questions, 2 passes") for line in lines)
+    asked = 8 * 2 * 3 + 2 * 2 + 2  # evaluation of all, test of the forgotten, celebrities
+    assert sum(f"{asked} questions asked" in line for line in lines) == len(experiment.cells)
+    assert lines[-2] == "7 cells to compute and 0 done"
+    assert plan_run(experiment, out=finished.folder)[-2] == "0 cells to compute and 7 done"
+    assert not (place / "unborn").exists()
+
+
+@dataclass(frozen=True)
+class Stumbling(GradientAscent):
+    """Fails in its second step."""
+
+    steps_seen: ClassVar[list[int]] = []
+
+    def after_backward(self, model: Any) -> None:
+        self.steps_seen.append(1)
+        if len(self.steps_seen) > 1:
+            raise TrainingError("the loss is not finite\nat step 2")
+
+
+def test_a_failing_cell_costs_nobody_else(
+    finished: Run, experiment: Experiment, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole_plan = Experiment.plan
+
+    def plan(self: Experiment, entry: str) -> Any:
+        found = whole_plan(self, entry)
+        return replace(found, method=Stumbling()) if entry == "ga" else found
+
+    Stumbling.steps_seen.clear()
+    tree = experiment.tree  # resolved with the real method, so that the hash stays that of the experiment
+    assert tree["method"]["ga"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Experiment, "plan", plan)
+        done = run(experiment, out=place / "failing", display=Display())
+    assert len(done.failures) == 1
+    assert done.failures[0].startswith("ga-25-mixed-s0-")
+    assert done.failures[0].endswith("TrainingError: the loss is not finite at step 2")
+    failed = next(cell for cell in experiment.cells if cell.method == "ga")
+    folder = RunFolder(place / "failing")
+    assert folder.failure(folder.cell(failed)) == "TrainingError: the loss is not finite at step 2"
+    assert set(done.results["method"]) == {"vanilla", "gold", "do_nothing", "prompt_guard", "npo"}
+    mended = run(experiment, out=place / "failing")
+    assert not mended.failures
+    assert_same(contents(place / "failing", experiment), contents(finished.folder, experiment))
+
+
+KILLED_IN_A_WRITE = """
+import os, signal, sys
+real, left = os.fsync, int(sys.argv[1])
+def fsync(descriptor):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(descriptor)
+os.fsync = fsync
+import torch
+torch.set_num_threads(1)
+from unsee.cli import main
+raise SystemExit(main(sys.argv[2:]))
+"""
+
+
+def in_a_process(*arguments: str, script: str = KILLED_IN_A_WRITE) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> int:
+    _, complaint = process.communicate(timeout=280)
+    assert "Traceback" not in complaint, complaint
+    return process.returncode
+
+
+def test_killed_inside_writes_gives_the_same_results(finished: Run, experiment: Experiment, place: Path) -> None:
+    arguments = ["run", str(place / "small.toml"), "--out", str(place / "killed")]
+    for count in (5, 75):
+        assert finish(in_a_process(str(count), *arguments)) == -signal.SIGKILL
+    assert finish(in_a_process("0", *arguments)) == 1  # a random model misses its gate
+    assert_same(contents(place / "killed", experiment), contents(finished.folder, experiment))
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_gives_the_same_results(finished: Run, experiment: Experiment, place: Path) -> None:
+    moments, kills = random.Random(20241), 0
+    arguments = ["run", str(place / "small.toml"), "--out", str(place / "hunted")]
+    while True:
+        process = in_a_process("0", *arguments)
+        begun = place / "hunted" / "provenance.json"
+        if kills < 10:
+            while process.poll() is None and not begun.exists():
+                time.sleep(0.02)
+            timer = threading.Timer(moments.uniform(2, 7), process.kill)
+            timer.start()
+            code = finish(process)
+            timer.cancel()
+            kills += code == -signal.SIGKILL
+        else:
+            code = finish(process)
+        if code != -signal.SIGKILL:
+            assert code == 1
+            break
+    assert kills >= 1
+    assert_same(contents(place / "hunted", experiment), contents(finished.folder, experiment))
+
+
+def test_interrupted_training_goes_on(
+    finished: Run, experiment: Experiment, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the middle of a cell's training keeps its steps."""
+    real = Display.stage
+
+    def stage(self: Display, label: str) -> Callable[[int, int], None]:
+        def advance(done: int, total: int) -> None:
+            if label == "unlearning by npo" and done == 2:
+                raise KeyboardInterrupt
+
+        return advance if label.startswith("unlearning") else real(self, label)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Display, "stage", stage)
+        with pytest.raises(KeyboardInterrupt):
+            run(experiment, out=place / "stopped")
+    cell = next(cell for cell in experiment.cells if cell.method == "npo")
+    assert list((place / "stopped" / "cells" / cell.id / "training").iterdir())
+    run(experiment, out=place / "stopped")
+    assert_same(contents(place / "stopped", experiment), contents(finished.folder, experiment))
+
+
+def test_writes_are_whole_or_absent(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    write_bytes(file, b"old")
+
+    def fails(aside: Path) -> None:
+        (aside / "half").write_text("x")
+        raise RuntimeError
+
+    write_folder(tmp_path / "folder", lambda aside: (aside / "a").write_text("1"))
+    with pytest.raises(RuntimeError):
+        write_folder(tmp_path / "folder", fails)
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["a"]
+    assert file.read_bytes() == b"old"
+
+
+def test_storage_trouble_is_told_from_other_errors() -> None:
+    import errno
+
+    full = storage_problem(OSError(errno.ENOSPC, "No space left on device", "x/y"))
+    assert isinstance(full, StorageError)
+    assert str(full).startswith("cannot write x/y: the disk is full")
+    wrapped = RuntimeError("save failed")
+    wrapped.__cause__ = OSError(errno.EROFS, "Read-only file system")
+    assert "read-only" in str(storage_problem(wrapped))
+    assert "the disk is full" in str(storage_problem(RuntimeError("I/O error: No space left on device (os error 28)")))
+    assert storage_problem(RuntimeError("shape mismatch")) is None
+    reading = DataError("picture x cannot be read")
+    reading.__cause__ = OSError(errno.EACCES, "Permission denied")
+    assert storage_problem(reading) is None
+
+
+def test_durations_read_well() -> None:
+    assert [duration(s) for s in (0.4, 59, 75, 60, 720, 5000)] == ["0 s", "59 s", "1 min 15 s", "1 min", "12 min", "1 h 23 min"]
