@@ -177,8 +177,8 @@ def test_any_bytes(tmp_path: Path, data: bytes) -> None:
 
 
 KEYS = st.sampled_from(
-    "name seeds model benchmark learn unlearn method answer attack subjects epochs methods forget_ratios modalities lora npo beta "
-    "variant target betas protocols replay golds path names wording controls other".split()
+    "name seeds model benchmark learn unlearn method answer attack subjects epochs methods forget_ratios modalities lora npo "
+    "beta variant target betas protocols replay golds path names wording controls other".split()
 )
 SCALARS = st.one_of(
     st.none(),

@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from run_fixtures import write_small_run
 
+from run_fixtures import write_small_run
 from unsee import runs
 from unsee.errors import ConfigError, DataError, TrainingError, UserError
 from unsee.experiment import Experiment, read_experiment
@@ -281,10 +281,10 @@ def finish(process: subprocess.Popen[str]) -> int:
     return process.returncode
 
 
-def test_killed_inside_writes_gives_the_same_results(finished: Run, experiment: Experiment, place: Path) -> None:
+def test_killed_inside_a_write_gives_the_same_results(finished: Run, experiment: Experiment, place: Path) -> None:
     arguments = ["run", str(place / "small.toml"), "--out", str(place / "killed")]
-    for count in (5, 75):
-        assert finish(in_a_process(str(count), *arguments)) == -signal.SIGKILL
+    assert finish(in_a_process("75", *arguments)) == -signal.SIGKILL
+    assert list((place / "killed").rglob(".*.part"))
     assert finish(in_a_process("0", *arguments)) == 1  # a random model misses its gate
     assert_same(contents(place / "killed", experiment), contents(finished.folder, experiment))
 
@@ -293,6 +293,8 @@ def test_killed_inside_writes_gives_the_same_results(finished: Run, experiment: 
 def test_killed_at_ten_random_moments_gives_the_same_results(finished: Run, experiment: Experiment, place: Path) -> None:
     moments, kills = random.Random(20241), 0
     arguments = ["run", str(place / "small.toml"), "--out", str(place / "hunted")]
+    for write in (1, 4, 9, 30):
+        assert finish(in_a_process(str(write), *arguments)) == -signal.SIGKILL
     while True:
         process = in_a_process("0", *arguments)
         begun = place / "hunted" / "provenance.json"

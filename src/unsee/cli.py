@@ -124,18 +124,19 @@ def _run(experiment: Experiment, *, out: Path, only: tuple[str, ...] = (), dry_r
     return DONE if done.ok else FAILED
 
 
-def score(run: Annotated[Path, tyro.conf.Positional]) -> int:
+def score(run: Annotated[Path, tyro.conf.Positional], *, seed: int = 0) -> int:
     """Score the finished cells of a run folder again and write results.parquet, results.json and the report.
 
     Args:
         run: run folder.
+        seed: of the bootstrap.
     """
     from unsee.progress import ConsoleDisplay
     from unsee.report import write_report
     from unsee.run_results import rescore
 
     with ConsoleDisplay(console()) as display:
-        results = rescore(run, display)
+        results = rescore(run, seed=seed, display=display)
     page = write_report(run)
     say(f"{results.height:,} values of {results['cell'].n_unique()} cells: {run / 'results.parquet'}", f"report: {page}")
     return DONE

@@ -242,6 +242,11 @@ def read_experiment(
                 put(tree, [key, inner], item)
         else:
             tree[key] = value
+    methods = (tables or {}).get("unlearn", {}).get("methods")
+    if methods is not None and isinstance(tree.get("method"), dict):
+        # The file's settings of methods that were not chosen this time are no mistake.
+        kept = {str(name).replace("-", "_") for name in (*methods, *CONTROLS)}
+        tree["method"] = {name: table for name, table in tree["method"].items() if name.replace("-", "_") in kept}
     known = {item.name for item in fields(Experiment)}
     for names, value in assignments(overrides):
         is_method = names[0] not in known and split_variant(names[0])[0] in method_names()

@@ -44,7 +44,13 @@ def load_experiment_benchmark(experiment: Experiment) -> Benchmark:
 
 
 def judge(
-    experiment: Experiment, folder: RunFolder, benchmark: Benchmark, cells: Sequence[Cell], display: Display | None = None
+    experiment: Experiment,
+    folder: RunFolder,
+    benchmark: Benchmark,
+    cells: Sequence[Cell],
+    *,
+    seed: int = 0,
+    display: Display | None = None,
 ) -> pl.DataFrame:
     """Score every finished cell and write results.parquet and results.json."""
     import polars as pl
@@ -78,6 +84,7 @@ def judge(
                     gold=gold,
                     noise=None if cell.is_noise_gold else noise,
                     gate=gate,
+                    seed=seed,
                 )
             )
             done += 1
@@ -87,15 +94,15 @@ def judge(
     return results
 
 
-def rescore(path: Path | str, display: Display | None = None) -> pl.DataFrame:
-    """Score the finished cells of a run folder again.
+def rescore(path: Path | str, *, seed: int = 0, display: Display | None = None) -> pl.DataFrame:
+    """Score the finished cells of a run folder again; `run` uses seed 0 for the bootstrap.
 
     Raises:
         DataError: the folder is no run.
     """
     folder = RunFolder(Path(path))
     experiment = folder.read_experiment()
-    return judge(experiment, folder, load_experiment_benchmark(experiment), experiment.cells, display)
+    return judge(experiment, folder, load_experiment_benchmark(experiment), experiment.cells, seed=seed, display=display)
 
 
 def cell_info(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, cell: Cell) -> CellInfo:

@@ -146,7 +146,7 @@ class _Runner:
         self.display.plan(len(waiting) + len(self.models.missing(waiting)))
         failures = [line for cell in waiting if (line := self._try(cell)) is not None]
         self.display.say("scoring")
-        judge(experiment, folder, self.benchmark, self.cells, self.display)
+        judge(experiment, folder, self.benchmark, self.cells, display=self.display)
         missed = shortfalls(experiment, folder, self.cells)
         folder.end_session(
             {

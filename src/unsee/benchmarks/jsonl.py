@@ -80,7 +80,7 @@ def _sample(
         if key not in _KEYS:
             raise DataError(f"{where}: unknown key {key!r}; {nearest(key, _KEYS)}")
     for key in ("subject", "question", "answer"):
-        if key not in row:
+        if row.get(key) is None:
             raise DataError(f"{where}: {key!r} is missing; add it")
     text = {key: _text(row[key], key, where) for key in _TEXTS if row.get(key) is not None}
     texts = {key: tuple(_text(item, key, where) for item in _list(row.get(key), key, where)) for key in _LISTS}
