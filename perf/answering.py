@@ -22,8 +22,13 @@ from unsee.models.questions import cloze_question, generation_question, letter_q
 from unsee.sample import Sample
 
 
-def ask_plainly(model: Model, sample: Sample) -> None:
-    """One question by `generate`, and one forward pass per option."""
+def ask_plainly(model: Model, samples: Sequence[Sample]) -> None:
+    """One question at a time by `generate`, and one forward pass per option."""
+    for sample in samples:
+        _ask(model, sample)
+
+
+def _ask(model: Model, sample: Sample) -> None:
     images = [image.open() for image in sample.images]
 
     def inputs(text: str) -> Any:
@@ -58,7 +63,7 @@ def main() -> None:
     with_ratio = seconds(lambda: answer(model, samples, truth_ratio=True))
     few = random.Random(0).sample(list(samples), min(arguments.plain, len(samples)))
     with torch.inference_mode():
-        plain = seconds(lambda: [ask_plainly(model, sample) for sample in few]) * len(samples) / len(few)
+        plain = seconds(lambda: ask_plainly(model, few)) * len(samples) / len(few)
     print(f"questions                     {len(samples):,}")
     print(f"ours, strict                  {ours:.1f} s")
     print(f"truth ratio adds              {with_ratio - ours:.1f} s")

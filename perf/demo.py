@@ -1,7 +1,8 @@
-"""Time and peak memory of `unsee demo` from an empty folder: `python perf/demo.py`."""
+"""Time and peak memory of `unsee demo` from an empty folder: `python perf/demo.py [--table]`."""
 
 from __future__ import annotations
 
+import argparse
 import resource
 import subprocess
 import sys
@@ -11,10 +12,16 @@ from pathlib import Path
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--table", action="store_true", help="also print the demo's main table")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        finished = subprocess.run([sys.executable, "-m", "unsee", "demo", "--out", str(Path(folder) / "demo")], check=False)
+        command = [sys.executable, "-m", "unsee", "demo", "--out", str(Path(folder) / "demo")]
+        finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         spent = time.perf_counter() - began
+    if arguments.table:
+        print(finished.stdout)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     print(f"unsee demo: exit {finished.returncode}, {spent / 60:.1f} min, peak {peak:.2f} GiB")
 

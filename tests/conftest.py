@@ -1,54 +1,11 @@
-"""Fixtures every test shares: a random-weight model that answers in milliseconds, and eight toy people."""
+"""Fixtures every test shares."""
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
-from unsee.sample import ImageRef, Sample
-
-WORDS = "nurse pilot baker Oslo Lima Quito tea rice soup dog cat owl Monday red green blue nine seven".split()
-
-
-def toy_samples(people: int = 8, *, seed: int = 0) -> list[Sample]:
-    """Five questions per person: two with a picture and options, one generation, one cloze, one text-only."""
-    from PIL import Image
-
-    rng = random.Random(seed)
-    samples = []
-    for person in range(people):
-        picture = ImageRef.from_image(Image.new("RGB", (32, 32), tuple(rng.randrange(256) for _ in range(3))))
-        for number, (task, modality) in enumerate(
-            [
-                ("classification", "image_text"),
-                ("classification", "text"),
-                ("generation", "image_text"),
-                ("cloze", "text"),
-                ("generation", "text"),
-            ]
-        ):
-            answer, *wrong = rng.sample(WORDS, 4)
-            options = dict(zip("ABCD", rng.sample([answer, *wrong], 4), strict=True)) if task == "classification" else {}
-            who = "this person" if modality == "image_text" else f"Person {person}"
-            samples.append(
-                Sample(
-                    id=f"p{person}/{number}",
-                    benchmark="toy",
-                    subject=f"p{person}",
-                    set="forget" if person < 2 else "retain",
-                    task=task,
-                    modality=modality,
-                    images=(picture,) if modality == "image_text" else (),
-                    question=f"What is fact {number} of {who}?" if task != "cloze" else f"Fact {number} of {who} is __.",
-                    answer=answer,
-                    options=options,
-                    correct_option=next((letter for letter, text in options.items() if text == answer), None),
-                    wrong_answers=tuple(wrong),
-                    metadata={"attribute": f"fact{number}"},
-                )
-            )
-    return samples
+from toy import random_model, toy_samples
+from unsee.sample import Sample
 
 
 @pytest.fixture
@@ -60,17 +17,3 @@ def samples() -> list[Sample]:
 def model():
     """See `random_model`."""
     return random_model()
-
-
-def random_model():
-    """A fresh random LLaVA of about 0.2 M parameters; every call gives the same weights."""
-    import torch
-
-    from unsee.models.model import Model
-    from unsee.models.tiny import VisionSize, build_network, build_processor, train_tokenizer
-
-    texts = [f"USER: {s.question}\nASSISTANT: {s.answer}" for s in toy_samples()] + ["A: red\nB: blue\nC: nine\nD: owl"]
-    vision = VisionSize(pixels=32, patch=16, width=32, layers=2)
-    torch.manual_seed(0)
-    tokenizer = train_tokenizer(texts * 20)
-    return Model(build_network(tokenizer, width=32, vision=vision), build_processor(tokenizer, vision=vision), name="random")

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+
+import polars as pl
+from polars.testing import assert_frame_equal
+
+from unsee.experiment import Experiment
 
 COLOURS = ["red", "blue", "green", "black", "white", "pink", "grey", "brown"]
 CITIES = ["Oslo", "Lima", "Quito", "Cairo", "Dakar", "Hanoi", "Tokyo", "Rome"]
 NAMES = ["Ann", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gia", "Hugo"]
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 EXPERIMENT = """
 name = "small"
@@ -74,3 +84,39 @@ def write_small_run(folder: Path, model: Any) -> Path:
     file = folder / "small.toml"
     file.write_text(EXPERIMENT.format(model=str(folder / "model"), data=str(folder / "people8")))
     return file
+
+
+def contents(folder: Path, experiment: Experiment) -> dict[str, Any]:
+    """Everything a run made that must not depend on interruptions: tables, weights, training logs without times."""
+    made: dict[str, Any] = {"results": pl.read_parquet(folder / "results.parquet")}
+    for cell in experiment.cells:
+        home = folder / "cells" / cell.id
+        made[f"{cell.id}/records"] = pl.read_parquet(home / "records.parquet")
+        log = home / "train.jsonl"
+        if log.exists():
+            rows = [json.loads(line) for line in log.read_text().splitlines()]
+            made[f"{cell.id}/log"] = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    for path in sorted(folder.glob("*/*/**/*.safetensors")):
+        made[str(path.relative_to(folder))] = path.read_bytes()
+    return made
+
+
+def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        if isinstance(value, pl.DataFrame):
+            assert_frame_equal(value, other[key], check_exact=True)
+        else:
+            assert value == other[key], key
+
+
+def unsee(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "unsee", *arguments]
+    return subprocess.run(command, env=ENVIRONMENT, cwd=cwd, capture_output=True, text=True, timeout=280, check=False)
+
+
+def assert_one_line(complaint: str, message: str) -> None:
+    assert complaint.count("\n") == 1, complaint
+    assert complaint.startswith("unsee: ")
+    assert message in complaint
+    assert "Traceback" not in complaint

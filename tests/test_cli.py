@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from run_fixtures import write_small_run
-from test_runs import ENVIRONMENT
+from run_fixtures import assert_one_line, unsee, write_small_run
 from unsee import cli
 from unsee.cli import COMMANDS, main
 from unsee.experiment import Experiment
@@ -25,23 +19,11 @@ from unsee.experiment import Experiment
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from conftest import random_model
+    from toy import random_model
 
     folder = tmp_path_factory.mktemp("cli")
     write_small_run(folder, random_model())
     return folder
-
-
-def unsee(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "unsee", *arguments]
-    return subprocess.run(command, env=ENVIRONMENT, cwd=cwd, capture_output=True, text=True, timeout=280, check=False)
-
-
-def assert_one_line(complaint: str, message: str) -> None:
-    assert complaint.count("\n") == 1, complaint
-    assert complaint.startswith("unsee: ")
-    assert message in complaint
-    assert "Traceback" not in complaint
 
 
 def leaves(commands: object = COMMANDS, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -152,41 +134,11 @@ def test_a_process_exits_the_same_way(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["bad.toml"]
 
 
-def test_bad_data_and_models_are_one_line(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def complaint(*arguments: str) -> str:
-        assert main(["run", str(place / "small.toml"), "--out", str(tmp_path / "out"), *arguments]) == 2
-        assert not (tmp_path / "out").exists()
-        shown = capsys.readouterr().err
-        assert_one_line(shown, "")
-        return shown
-
-    assert "selects 0 of 8 subjects" in complaint("--ratios", "0.01")
-    assert "there is no model folder" in complaint("--model", "tinny")
-    assert "did you mean 'tiny'?" in complaint("--model", "tinny")
-
-    pickled = tmp_path / "pickled"
-    shutil.copytree(place / "model", pickled)
-    (pickled / "model.safetensors").unlink()
-    (pickled / "pytorch_model.bin").write_bytes(b"\x80\x04.")
-    assert "pickled weights" in complaint("--model", str(pickled))
-
-    bare = tmp_path / "bare"
-    shutil.copytree(place / "model", bare)
-    (bare / "processor_config.json").unlink()
-    assert "has no processor" in complaint("--model", str(bare))
-
-    people = tmp_path / "people"
-    shutil.copytree(place / "people8", people)
-    (people / "pictures/3.png").unlink()
-    assert re.search(r"training\.jsonl, line \d+: .*3\.png cannot be read", complaint("--benchmark", str(people)))
-    (people / "pictures/3.png").write_bytes(b"\x89PNG but not really")
-    assert re.search(r"training\.jsonl, line \d+: .*3\.png cannot be decoded", complaint("--benchmark", str(people)))
-
-    (tmp_path / "out").write_text("a file in the way")
-    assert main(["run", str(place / "small.toml"), "--out", str(tmp_path / "out")]) == 2
-    assert_one_line(capsys.readouterr().err, "a file stands where a folder is needed")
-    assert main(["run", str(place / "small.toml"), "--out", str(tmp_path / "out" / "inner")]) == 2
-    assert_one_line(capsys.readouterr().err, "a file stands where a folder is needed")
+@pytest.mark.parametrize("lora", [["--lora", "none"], ["--lora=none"], ["--lora", "4"]], ids=" ".join)
+def test_none_may_be_written_small(place: Path, capsys: pytest.CaptureFixture[str], lora: list[str]) -> None:
+    forget = ["--forget", str(place / "people8/training.jsonl")]
+    assert main(["unlearn", "--model", "m", *forget, *lora, "--dry-run"]) == 0
+    assert "forget 32 questions" in capsys.readouterr().out
 
 
 def test_dry_runs_write_nothing(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -265,6 +217,12 @@ def test_flags_win_over_the_file(place: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (experiment.unlearn.methods, experiment.unlearn.forget_ratios) == (("kl",), (0.5,))
     assert (experiment.seeds, experiment.model, experiment.learn.epochs) == ((3,), "other", 7)
     assert experiment.unlearn.modalities == ("mixed",)
+    assert main(["run", "small.toml", "--benchmark", "people"]) == 0
+    assert seen.pop()[0].benchmark.path is None
+    assert main(["run", "small.toml", "--set", "unlearn.lora=none", "--set", "unlearn.methods=['ga']"]) == 0
+    experiment = seen.pop()[0]
+    assert experiment.unlearn.lora is None
+    assert list(experiment.method) == ["ga"]
     assert main(["run", "--benchmark", "people8"]) == 0
     experiment, out = seen.pop()
     assert (experiment.benchmark.path, experiment.name, out) == ("people8", "people8", Path("runs/people8"))
@@ -283,55 +241,3 @@ def test_the_demo_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     methods = [cell.method for cell in experiment.cells]
     assert methods == ["vanilla", "gold", "do_nothing", "prompt_guard", "ga", "graddiff", "kl", "npo", "idk"]
     assert {cell.ratio for cell in experiment.cells} == {0.15}
-
-
-def started(place: Path, out: Path) -> subprocess.Popen[str]:
-    """A run in its own process, once it computes."""
-    command = [sys.executable, "-m", "unsee", "run", str(place / "small.toml"), "--out", str(out)]
-    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not (out / "provenance.json").exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return process
-
-
-def test_control_c_exits_130_and_keeps_work(place: Path, tmp_path: Path) -> None:
-    process = started(place, tmp_path / "stopped")
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert_one_line(complaint, "interrupted; finished work is kept")
-    assert (tmp_path / "stopped/experiment.toml").is_file()
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[Path]:
-    """A small file system of its own; needs the right to mount, which a build machine's root must have."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    made = subprocess.run(command, capture_output=True, text=True, check=False) if shutil.which("mount") else None
-    if made is None or made.returncode:
-        reason = f"cannot mount a file system: {made.stderr.strip() if made else 'no mount command'}"
-        if os.geteuid() == 0 and os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def test_a_full_disk_is_one_line_and_keeps_work(place: Path, tmp_path: Path) -> None:
-    with mounted(tmp_path / "disk", "size=4m") as disk:
-        full = unsee("run", str(place / "small.toml"), "--out", str(disk / "run"))
-        assert full.returncode == 2
-        assert_one_line(full.stderr, "the disk is full; free some space")
-        assert (disk / "run/models/vanilla/model.safetensors").is_file()
-        assert json.loads((disk / "run/models/vanilla/learned.json").read_text())["seed"] == 0
-
-
-def test_a_read_only_folder_is_one_line(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with mounted(tmp_path / "disk", "ro") as disk:
-        assert main(["run", str(place / "small.toml"), "--out", str(disk / "run")]) == 2
-        assert_one_line(capsys.readouterr().err, "the file system is read-only; choose another folder with --out")

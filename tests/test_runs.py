@@ -1,15 +1,9 @@
-"""Runs: what lands in the folder, resume after kill -9, one experiment per folder, failures that cost one cell only."""
+"""Runs: what lands in the folder, one experiment per folder, failures that cost one cell only; see also test_survival.py."""
 
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import threading
-import time
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +11,11 @@ from typing import Any, ClassVar
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from run_fixtures import write_small_run
+from run_fixtures import assert_same, contents, write_small_run
 from unsee import runs
 from unsee.errors import ConfigError, DataError, TrainingError, UserError
 from unsee.experiment import Experiment, read_experiment
@@ -28,16 +24,14 @@ from unsee.methods.ga import GradientAscent
 from unsee.progress import Display, duration
 from unsee.run_folder import RunFolder
 from unsee.run_plan import plan_run
-from unsee.run_results import rescore
+from unsee.run_results import rescore, shortfalls
 from unsee.runs import Run, chosen_cells, limited_retain, run
 from unsee.schemas import RECORDS, RESULTS
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from conftest import random_model
+    from toy import random_model
 
     folder = tmp_path_factory.mktemp("runs")
     write_small_run(folder, random_model())
@@ -57,30 +51,6 @@ def finished(place: Path, experiment: Experiment) -> Iterator[Run]:
     torch.set_num_threads(1)
     yield run(experiment, out=place / "whole")
     torch.set_num_threads(threads)
-
-
-def contents(folder: Path, experiment: Experiment) -> dict[str, Any]:
-    """Everything a run made that must not depend on interruptions: tables, weights, training logs without times."""
-    made: dict[str, Any] = {"results": pl.read_parquet(folder / "results.parquet")}
-    for cell in experiment.cells:
-        home = folder / "cells" / cell.id
-        made[f"{cell.id}/records"] = pl.read_parquet(home / "records.parquet")
-        log = home / "train.jsonl"
-        if log.exists():
-            rows = [json.loads(line) for line in log.read_text().splitlines()]
-            made[f"{cell.id}/log"] = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
-    for path in sorted(folder.glob("*/*/**/*.safetensors")):
-        made[str(path.relative_to(folder))] = path.read_bytes()
-    return made
-
-
-def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert one.keys() == other.keys()
-    for key, value in one.items():
-        if isinstance(value, pl.DataFrame):
-            assert_frame_equal(value, other[key], check_exact=True)
-        else:
-            assert value == other[key], key
 
 
 def test_a_run_leaves_what_the_contract_names(finished: Run, experiment: Experiment) -> None:
@@ -186,6 +156,116 @@ def test_wrong_input_leaves_no_folder(place: Path, experiment: Experiment) -> No
         assert not (place / "never").exists()
 
 
+def test_only_keeps_the_results_of_other_cells(finished: Run, experiment: Experiment, place: Path) -> None:
+    shutil.copytree(finished.folder, place / "partly")
+    npo = next(cell for cell in experiment.cells if cell.method == "npo")
+    (place / "partly" / "cells" / npo.id / "DONE").unlink()
+    again = run(experiment, out=place / "partly", only=["npo-*"])
+    assert_frame_equal(again.results, finished.results, check_exact=True)
+    assert json.loads((place / "partly/provenance.json").read_text())["seconds"].keys() == {c.id for c in experiment.cells}
+
+
+def test_a_cells_result_can_be_asked_again(finished: Run, experiment: Experiment) -> None:
+    """The saved model of a cell, method included, says what the records say."""
+    from unsee.answering import answer
+    from unsee.models.loading import load_model
+    from unsee.run_results import load_experiment_benchmark
+
+    samples = load_experiment_benchmark(experiment).samples(ratio=0.25)
+    for cell in experiment.cells:
+        if cell.method not in ("prompt_guard", "npo"):
+            continue
+        home = finished.folder / "cells" / cell.id
+        folder = home / ("weights" if cell.method == "prompt_guard" else "adapter")
+        assert (folder / "method.json").exists() == (cell.method == "prompt_guard")
+        again = answer(load_model(folder), samples, cell=cell.id, truth_ratio=False)
+        assert_frame_equal(again, pl.read_parquet(home / "records.parquet"), check_exact=True)
+
+
+def test_without_lora_the_weights_are_saved(place: Path) -> None:
+    from unsee.models.loading import load_model
+
+    whole = read_experiment(
+        place / "small.toml",
+        overrides=("unlearn.lora=none", "unlearn.methods=['ga']", "unlearn.controls=[]", "learn.golds=1", "learn.epochs=0"),
+    )
+    done = run(whole, out=place / "weights")
+    assert not done.failures
+    home = next(done.folder / "cells" / cell.id for cell in whole.cells if cell.method == "ga")
+    assert {path.name for path in home.iterdir()} == {"DONE", "records.parquet", "train.jsonl", "weights"}
+    taught = load_model(done.folder / "models/vanilla").network.state_dict()
+    changed = load_model(home / "weights").network.state_dict()
+    assert any(not taught[name].equal(weight) for name, weight in changed.items() if "language_model" in name)
+
+
+@pytest.mark.parametrize(("alarms", "says"), [(0.0, False), (2.0, True)])
+def test_the_contamination_alarm_fails_the_run(
+    finished: Run, experiment: Experiment, tmp_path: Path, alarms: float, says: bool
+) -> None:
+    gold = next(cell for cell in experiment.cells if cell.method == "gold")
+    row = {"cell": gold.id, "method": "gold", "set": "all", "metric": "contamination_alarm", "value": alarms}
+    pl.DataFrame([{**dict.fromkeys(RESULTS), **row}], schema=RESULTS).write_parquet(tmp_path / "results.parquet")
+    found = shortfalls(experiment, RunFolder(tmp_path), experiment.cells)
+    assert bool(found) == says
+    assert all("knows more about the forget subjects than can be guessed (2 alarms)" in line for line in found)
+    assert Run(tmp_path, shortfalls=tuple(found)).ok != says
+
+
+def test_gold_too_must_know_what_it_was_taught(experiment: Experiment, tmp_path: Path) -> None:
+    for name, accuracy in (("vanilla", 0.96), ("gold-25-s0", 0.5), ("gold-25-s1000", 0.97)):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "learned.json").write_text(json.dumps({"training_accuracy": accuracy}))
+    found = shortfalls(experiment, RunFolder(tmp_path), experiment.cells)
+    assert found == ["gold-25-s0 answers 50.0% of its training questions, below 95%; raise learn.epochs"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 not really"], ids=["empty", "garbage"])
+def test_damaged_files_of_a_run_are_named(finished: Run, experiment: Experiment, place: Path, damage: bytes) -> None:
+    folder = place / "damaged"
+    shutil.copytree(finished.folder, folder, dirs_exist_ok=True)
+    cell = experiment.cells[0].id
+    for name in (
+        f"cells/{cell}/records.parquet",
+        "models/vanilla/gate/records.parquet",
+        "models/vanilla/learned.json",
+        "provenance.json",
+        f"cells/{cell}/DONE",
+        "experiment.toml",
+    ):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(damage)
+        if not (name == "experiment.toml" and not damage):
+            with pytest.raises(UserError, match=name.replace(".", "[.]")) as caught:
+                run(experiment, out=folder)
+            assert "\n" not in str(caught.value)
+        (folder / name).write_bytes(whole)
+    assert_frame_equal(run(experiment, out=folder).results, finished.results, check_exact=True)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_bytes_as_records(finished: Run, experiment: Experiment, tmp_path: Path, data: st.DataObject) -> None:
+    """Records come back as they were, or one line says which file to remove."""
+    cell = experiment.cells[0]
+    folder = RunFolder(tmp_path)
+    folder.cell(cell).mkdir(parents=True, exist_ok=True)
+    (folder.cell(cell) / "DONE").write_text("{}")
+    whole = (finished.folder / "cells" / cell.id / "records.parquet").read_bytes()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    changed = data.draw(
+        st.binary(max_size=64) | st.just(whole[:place]) | st.binary(min_size=1, max_size=9).map(lambda b: b + whole[len(b) :])
+    )
+    (folder.cell(cell) / "records.parquet").write_bytes(changed)
+    try:
+        records = folder.records(cell)
+    except DataError as error:
+        assert "records.parquet" in str(error)
+        assert "\n" not in str(error)
+    else:
+        assert records is not None
+        assert records.schema == RECORDS
+
+
 def test_only_takes_vanilla_and_gold_along(experiment: Experiment) -> None:
     methods = [cell.method for cell in chosen_cells(experiment, ["npo-*"])]
     assert methods == ["vanilla", "gold", "npo"]
@@ -251,68 +331,6 @@ def test_a_failing_cell_costs_nobody_else(
     mended = run(experiment, out=place / "failing")
     assert not mended.failures
     assert_same(contents(place / "failing", experiment), contents(finished.folder, experiment))
-
-
-KILLED_IN_A_WRITE = """
-import os, signal, sys
-real, left = os.fsync, int(sys.argv[1])
-def fsync(descriptor):
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    real(descriptor)
-os.fsync = fsync
-import torch
-torch.set_num_threads(1)
-from unsee.cli import main
-raise SystemExit(main(sys.argv[2:]))
-"""
-
-
-def in_a_process(*arguments: str, script: str = KILLED_IN_A_WRITE) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", script, *arguments]
-    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen[str]) -> int:
-    _, complaint = process.communicate(timeout=280)
-    assert "Traceback" not in complaint, complaint
-    return process.returncode
-
-
-def test_killed_inside_a_write_gives_the_same_results(finished: Run, experiment: Experiment, place: Path) -> None:
-    arguments = ["run", str(place / "small.toml"), "--out", str(place / "killed")]
-    assert finish(in_a_process("75", *arguments)) == -signal.SIGKILL
-    assert list((place / "killed").rglob(".*.part"))
-    assert finish(in_a_process("0", *arguments)) == 1  # a random model misses its gate
-    assert_same(contents(place / "killed", experiment), contents(finished.folder, experiment))
-
-
-@pytest.mark.slow
-def test_killed_at_ten_random_moments_gives_the_same_results(finished: Run, experiment: Experiment, place: Path) -> None:
-    moments, kills = random.Random(20241), 0
-    arguments = ["run", str(place / "small.toml"), "--out", str(place / "hunted")]
-    for write in (1, 4, 9, 30):
-        assert finish(in_a_process(str(write), *arguments)) == -signal.SIGKILL
-    while True:
-        process = in_a_process("0", *arguments)
-        begun = place / "hunted" / "provenance.json"
-        if kills < 10:
-            while process.poll() is None and not begun.exists():
-                time.sleep(0.02)
-            timer = threading.Timer(moments.uniform(2, 7), process.kill)
-            timer.start()
-            code = finish(process)
-            timer.cancel()
-            kills += code == -signal.SIGKILL
-        else:
-            code = finish(process)
-        if code != -signal.SIGKILL:
-            assert code == 1
-            break
-    assert kills >= 1
-    assert_same(contents(place / "hunted", experiment), contents(finished.folder, experiment))
 
 
 def test_interrupted_training_goes_on(

@@ -523,7 +523,7 @@ from unsee.training import TrainOptions, train
 
 folder = Path(sys.argv[1])
 sys.path.insert(0, sys.argv[2])
-from conftest import toy_samples
+from toy import toy_samples
 
 samples = toy_samples()
 network = AutoModelForImageTextToText.from_pretrained(folder / "start")

@@ -10,7 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from unsee import cli_lists, cli_models
-from unsee.command_line import DONE, FAILED, Commands, Flag, Many, Modality, Overrides, complain, console, run_command, say
+from unsee.command_line import (
+    DONE,
+    FAILED,
+    Commands,
+    Count,
+    Flag,
+    Folder,
+    Many,
+    Modality,
+    Name,
+    NameOrFolder,
+    Overrides,
+    complain,
+    console,
+    run_command,
+    say,
+)
 from unsee.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -60,16 +76,16 @@ def demo(
 def run(
     experiment: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[TOML]")] = None,
     *,
-    benchmark: str | None = None,
-    model: str | None = None,
-    name: str | None = None,
-    methods: tuple[str, ...] | None = None,
-    ratios: tuple[float, ...] | None = None,
-    modalities: tuple[Modality, ...] | None = None,
-    seed: int | None = None,
+    benchmark: NameOrFolder = None,
+    model: NameOrFolder = None,
+    name: Name = None,
+    methods: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="NAME ...")] = None,
+    ratios: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="FLOAT ...")] = None,
+    modalities: Annotated[tuple[Modality, ...] | None, tyro.conf.arg(metavar="MODALITY ...")] = None,
+    seed: Count = None,
     only: Many = (),
     set_: Overrides = (),
-    out: Path | None = None,
+    out: Folder = None,
     dry_run: Flag = False,
 ) -> int:
     """Compute every cell of an experiment, score it and write the report; continues what was interrupted.
@@ -81,14 +97,14 @@ def run(
         name: of the experiment.
         methods: unlearning methods.
         ratios: shares of the subjects to forget, for example 0.05 0.1.
-        modalities: what the unlearning questions show.
+        modalities: what the unlearning questions show: image_text, text or mixed.
         seed: one seed instead of the experiment's.
         only: compute only cells whose id matches a pattern such as 'npo-*', and their vanilla and gold.
         set_: override a setting, for example npo.beta=0.1 or learn.epochs=10.
         out: run folder, runs/NAME by default.
         dry_run: print cells, sample counts and rough costs, and do nothing.
     """
-    from unsee.experiment import read_experiment
+    from unsee.experiment import BenchmarkTable, read_experiment
 
     if experiment is None and benchmark is None:
         raise ConfigError("`unsee run` needs an experiment file or --benchmark; for example `unsee run examples/people.toml`")
@@ -98,7 +114,8 @@ def run(
     if seed is not None:
         tables["seeds"] = [seed]
     if benchmark is not None:
-        tables["benchmark"] = {"path": benchmark} if Path(benchmark).is_dir() else {"name": benchmark}
+        folder = {"name": BenchmarkTable.name, "path": benchmark}
+        tables["benchmark"] = folder if Path(benchmark).is_dir() else {"name": benchmark}
         if experiment is None and name is None:
             tables["name"] = Path(benchmark).resolve().name if Path(benchmark).is_dir() else benchmark
     read = read_experiment(experiment, tables=tables, overrides=set_)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from unsee.command_line import DONE, Flag, say
+from unsee.command_line import DONE, Count, File, Flag, Share, say
 from unsee.errors import ConfigError, DataError
 
 
-def check_data(data: Annotated[str, tyro.conf.Positional], *, forget_ratio: float | None = None, seed: int = 0) -> int:
+def check_data(data: Annotated[str, tyro.conf.Positional], *, forget_ratio: Share = None, seed: int = 0) -> int:
     """Read every row and picture of a benchmark, a folder of JSON lines or one file, and count them.
 
     Args:
@@ -40,9 +41,7 @@ def check_data(data: Annotated[str, tyro.conf.Positional], *, forget_ratio: floa
     return DONE
 
 
-def export_data(
-    benchmark: Annotated[str, tyro.conf.Positional], *, out: Path, subjects: int | None = None, seed: int = 0
-) -> int:
+def export_data(benchmark: Annotated[str, tyro.conf.Positional], *, out: Path, subjects: Count = None, seed: int = 0) -> int:
     """Write a benchmark as a folder of JSON lines with its pictures, which `--benchmark DIR` reads.
 
     Args:
@@ -99,7 +98,7 @@ def train_model(
     return DONE
 
 
-def model_card(model: Annotated[str, tyro.conf.Positional] = "tiny", *, out: Path | None = None, seed: int = 0) -> int:
+def model_card(model: Annotated[str, tyro.conf.Positional] = "tiny", *, out: File = None, seed: int = 0) -> int:
     """Measure what an embedded model can do, and write its card.
 
     Args:
@@ -144,9 +143,12 @@ def _named(kind: str) -> list[tuple[str, str]]:
             (name, "from an installed package") for name in method_names() if name not in {one for one, _, _ in listed}
         ]
     if kind == "benchmarks":
-        from unsee.benchmarks import benchmark_names
+        from unsee.benchmarks import benchmark_names, built_in
 
-        return [(name, "") for name in benchmark_names()]
+        told = {
+            name: _first_line(factory).removeprefix(f"Benchmark `{name}`").strip(":. ") for name, factory in built_in().items()
+        }
+        return [(name, told.get(name, "from an installed package")) for name in benchmark_names()]
     if kind == "metrics":
         from unsee.metrics import ALL_METRICS
 
@@ -156,7 +158,7 @@ def _named(kind: str) -> list[tuple[str, str]]:
     raise DataError(f"nothing is listed under {kind!r}")
 
 
-def _first_line(made: type) -> str:
+def _first_line(made: Callable[..., Any]) -> str:
     return (made.__doc__ or "").strip().split("\n")[0]
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from unsee.command_line import DONE, Flag, Modality, Overrides, console, say
+from unsee.command_line import DONE, Count, File, Flag, Modality, NameOrFolder, Overrides, Share, console, say
 from unsee.errors import ConfigError
-from unsee.files import only_writer, write_folder, write_json
+from unsee.files import only_writer, read_json, write_folder, write_json
 from unsee.learning import LearnOptions
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def learn(
     *,
     out: Path = Path("runs/learn"),
     model: str = "tiny",
-    forget_ratio: float | None = None,
+    forget_ratio: Share = None,
     draw: int = 0,
     training: tyro.conf.OmitArgPrefixes[LearnOptions] = LearnOptions(),  # noqa: B008
     dry_run: Flag = False,
@@ -78,15 +77,15 @@ def unlearn(
     model: str,
     out: Path = Path("runs/unlearn"),
     method: str = "npo",
-    forget: Path | None = None,
-    retain: Path | None = None,
-    benchmark: str | None = None,
+    forget: File = None,
+    retain: File = None,
+    benchmark: NameOrFolder = None,
     forget_ratio: float = 0.05,
     draw: int = 0,
     modality: Modality = "mixed",
     loss_mask: Literal["answer", "answer_and_question", "all"] = "answer",
-    lora: int | None = 16,
-    reference_model: str | None = None,
+    lora: Count = 16,
+    reference_model: NameOrFolder = None,
     set_: Overrides = (),
     seed: int = 0,
     dry_run: Flag = False,
@@ -149,9 +148,9 @@ def answer(
     *,
     model: str,
     out: Path = Path("runs/answer"),
-    benchmark: str | None = None,
-    data: Path | None = None,
-    forget_ratio: float | None = None,
+    benchmark: NameOrFolder = None,
+    data: File = None,
+    forget_ratio: Share = None,
     draw: int = 0,
     protocols: tuple[str, ...] = ("strict",),
     batch_size: int = 16,
@@ -189,18 +188,16 @@ def answer(
     with ConsoleDisplay(console()) as display:
         display.plan(1)
         display.job("answering")
-        loaded = load_model(model)
-        with loaded.method.answering(loaded) if loaded.method is not None else nullcontext():
-            records = answer(
-                loaded,
-                samples,
-                protocols=protocols,
-                batch_size=batch_size,
-                truth_ratio=truth_ratio,
-                seed=seed,
-                store=out,
-                progress=display.stage("answering"),
-            )
+        records = answer(
+            load_model(model),
+            samples,
+            protocols=protocols,
+            batch_size=batch_size,
+            truth_ratio=truth_ratio,
+            seed=seed,
+            store=out,
+            progress=display.stage("answering"),
+        )
     say(f"{records.height:,} records: {out / 'records.parquet'}")
     return DONE
 
@@ -258,4 +255,4 @@ def _save(model: Model, out: Path, facts: dict[str, Any]) -> None:
 def _embedded_base(model: str) -> str:
     """Name of the embedded model that a folder was learned from, whose tuned settings fit it; else the given name."""
     facts = Path(model) / _FACTS
-    return str(json.loads(facts.read_text()).get("base", model)) if facts.is_file() else model
+    return str(read_json(facts, remedy="remove or restore it").get("base", model)) if facts.is_file() else model

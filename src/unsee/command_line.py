@@ -13,11 +13,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial, wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import tyro
 
-from unsee.errors import UserError, nearest
+from unsee.errors import TrainingError, UserError, nearest
 from unsee.files import storage_problem
 from unsee.sample import ImageError
 
@@ -25,9 +26,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Flag = tyro.conf.FlagCreatePairsOff[bool]
-Many = tyro.conf.UseAppendAction[tuple[str, ...]]
+Many = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="PATTERN")]
 Overrides = Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="KEY=VALUE")]
 Modality = Literal["image_text", "text", "mixed"]
+Name = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
+NameOrFolder = Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")]
+File = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+Count = Annotated[int | None, tyro.conf.arg(metavar="INT")]
+Share = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 Command = Callable[..., int]
 Commands = Mapping[str, "Command | Commands"]
 
@@ -38,7 +45,7 @@ _INTERRUPTED = "interrupted; finished work is kept, run the same command again t
 def run_command(commands: Commands, arguments: Sequence[str], *, program: str, version: str, about: str) -> int:
     """Call the command that `arguments` name; returns the exit code.
 
-    Wrong input and interrupts give one line on stderr.
+    Wrong input, training that went wrong and interrupts give one line on stderr.
     """
     try:
         _quiet_libraries()
@@ -48,6 +55,9 @@ def run_command(commands: Commands, arguments: Sequence[str], *, program: str, v
     except (UserError, ImageError) as error:
         complain(str(error))
         return WRONG_INPUT
+    except TrainingError as error:
+        complain(str(error))
+        return FAILED
     except KeyboardInterrupt:
         complain(_INTERRUPTED)
         return INTERRUPTED
@@ -127,10 +137,12 @@ def parse(command: Command, arguments: Sequence[str], *, program: str) -> Callab
     def collect(*args: Any, **kwargs: Any) -> Callable[[], int]:
         return partial(command, *args, **kwargs)
 
+    # tyro knows Python's None only.
+    arguments = [re.sub(r"^(--[\w-]+=)?none$", r"\1None", argument) for argument in arguments]
     shown, complaint = io.StringIO(), io.StringIO()
     try:
         with redirect_stdout(shown), redirect_stderr(complaint):
-            return tyro.cli(collect, args=list(arguments), prog=program)
+            return tyro.cli(collect, args=arguments, prog=program)
     except SystemExit as error:
         if not error.code:
             sys.stdout.write(shown.getvalue())
@@ -164,7 +176,8 @@ def _message(box: str) -> str:
     ruled = [i for i, line in enumerate(lines) if set(line) <= set("-\u2500")]
     first = ruled[0] + 1 if ruled else 0
     last = ruled[1] if len(ruled) > 1 else len(lines)
-    text = " ".join(" ".join(lines[first:last]).split()).rstrip(". ")
+    text = " ".join(" ".join(lines[first:last]).split()).partition(" Got errors:")[0].rstrip(". ")
+    text = text.replace("no type matching {None}|", "no type matching none or ")
     return text[:1].lower() + text[1:] if text else "the arguments cannot be understood"
 
 

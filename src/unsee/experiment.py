@@ -236,19 +236,24 @@ def read_experiment(
     tree = _read_toml(Path(path)) if path is not None else {}
     if path is not None:
         tree.setdefault("name", Path(path).stem)
+    named = (tables or {}).get("benchmark", {}).get("name")
+    if named is not None and isinstance(tree.get("benchmark"), dict) and tree["benchmark"].get("name") != named:
+        tree["benchmark"].pop("path", None)  # the folder of another benchmark
     for key, value in (tables or {}).items():
         if isinstance(value, Mapping):
             for inner, item in value.items():
                 put(tree, [key, inner], item)
         else:
             tree[key] = value
-    methods = (tables or {}).get("unlearn", {}).get("methods")
-    if methods is not None and isinstance(tree.get("method"), dict):
+    given = assignments(overrides)
+    chosen = [value for names, value in given if names == ["unlearn", "methods"]]
+    methods = chosen[-1] if chosen else (tables or {}).get("unlearn", {}).get("methods")
+    if isinstance(methods, list) and isinstance(tree.get("method"), dict):
         # The file's settings of methods that were not chosen this time are no mistake.
         kept = {str(name).replace("-", "_") for name in (*methods, *CONTROLS)}
         tree["method"] = {name: table for name, table in tree["method"].items() if name.replace("-", "_") in kept}
     known = {item.name for item in fields(Experiment)}
-    for names, value in assignments(overrides):
+    for names, value in given:
         is_method = names[0] not in known and split_variant(names[0])[0] in method_names()
         put(tree, ["method", *names] if is_method else names, value)
     return parse_experiment(tree)

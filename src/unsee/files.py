@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unsee.errors import UserError
+from unsee.errors import DataError, UserError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,6 +60,40 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
     write_bytes(path, buffer.getvalue())
+
+
+def read_json(path: Path, *, remedy: str) -> dict[str, Any]:
+    """A JSON object of ours from disk.
+
+    Raises:
+        DataError: it is missing, no JSON or no object; ends with the remedy.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); {remedy}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged ({error}); {remedy}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is damaged (no JSON object); {remedy}")
+    return content
+
+
+def read_parquet(path: Path, *, schema: pl.Schema, remedy: str) -> pl.DataFrame:
+    """A table of ours from disk, in the columns and types of the schema.
+
+    Raises:
+        DataError: it is missing, no parquet file, or holds other columns; ends with the remedy.
+    """
+    import polars as pl
+
+    try:
+        return pl.read_parquet(path).select(schema.names()).cast(schema)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is not there; {remedy}") from error
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(f"{path} is damaged ({reason[0]}); {remedy}") from error
 
 
 def write_folder(path: Path, fill: Callable[[Path], object]) -> None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from unsee.errors import TrainingError
 from unsee.experiment import Cell, Experiment
 from unsee.files import write_folder, write_json
 from unsee.learning import learn, taught, training_accuracy
@@ -105,7 +106,7 @@ class LearnedModels:
             self.display.job(f"learning {name}")
             try:
                 self._learn(name, ratio=ratio, draw=draw, seed=seed)
-            except ValueError as error:
+            except (ValueError, TrainingError) as error:  # every cell would meet it again
                 self._broken[name] = error
                 raise
         # Always read back, so that a resumed run goes on with exactly the same weights.

@@ -10,7 +10,6 @@ DONE is the last file written into its folder.
 
 from __future__ import annotations
 
-import json
 import shutil
 import tomllib
 import traceback
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from unsee.errors import ConfigError, DataError
 from unsee.experiment import Cell, Experiment, parse_experiment, ratio_text
-from unsee.files import remove_leftovers, write_json, write_parquet, write_text
+from unsee.files import read_json, read_parquet, remove_leftovers, write_json, write_parquet, write_text
 from unsee.provenance import command_line, hardware, now, versions
 from unsee.settings import differences
 
@@ -96,12 +95,7 @@ class RunFolder:
     def provenance(self) -> dict[str, Any]:
         """What provenance.json holds; empty where there is none yet."""
         path = self.path / "provenance.json"
-        if not path.is_file():
-            return {}
-        try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise DataError(f"{path} is damaged ({error}); remove it and run again") from error
+        return read_json(path, remedy="remove it and run again") if path.is_file() else {}
 
     def begin_session(self, experiment: Experiment, inputs: Mapping[str, str]) -> None:
         """Write down what goes in, and refuse inputs that changed since the run began.
@@ -147,7 +141,7 @@ class RunFolder:
         write_json(folder / "DONE", facts)
 
     def done_facts(self, folder: Path) -> dict[str, Any]:
-        return dict(json.loads((folder / "DONE").read_text()))
+        return read_json(folder / "DONE", remedy="remove it and run again")
 
     def mark_failed(self, folder: Path, error: BaseException) -> str:
         """Write why a cell failed; returns its first line."""
@@ -167,10 +161,35 @@ class RunFolder:
 
     def records(self, cell: Cell) -> pl.DataFrame | None:
         """What a finished cell's model said, None for an unfinished one."""
-        import polars as pl
+        from unsee.schemas import RECORDS
 
         folder = self.cell(cell)
-        return pl.read_parquet(folder / "records.parquet") if self.is_done(folder) else None
+        if not self.is_done(folder):
+            return None
+        return read_parquet(folder / "records.parquet", schema=RECORDS, remedy=f"remove {folder} and run again")
+
+    def gate_records(self, name: str) -> pl.DataFrame | None:
+        """What a learned model said to the gate probes, None where it was not asked."""
+        from unsee.schemas import RECORDS
+
+        path = self.model(name) / "gate" / "records.parquet"
+        remedy = f"remove {path.parent} and {self.model(name) / 'DONE'} and run again"
+        return read_parquet(path, schema=RECORDS, remedy=remedy) if path.is_file() else None
+
+    def learned_facts(self, name: str) -> dict[str, Any]:
+        """What is written beside a learned model; empty where it is not there yet."""
+        path = self.model(name) / "learned.json"
+        return read_json(path, remedy=f"remove {path.parent} and run again") if path.is_file() else {}
+
+    def results(self) -> pl.DataFrame:
+        """The table of all values, schema RESULTS.
+
+        Raises:
+            DataError: it is not there or damaged.
+        """
+        from unsee.schemas import RESULTS
+
+        return read_parquet(self.results_file, schema=RESULTS, remedy=f"`unsee score {self.path}` writes it again")
 
     def write_results(self, results: pl.DataFrame) -> None:
         write_parquet(self.results_file, results)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.experiment import Cell, Experiment
+from unsee.learned_models import learned_names
 from unsee.progress import Display
 from unsee.run_folder import RunFolder, learned_name
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from unsee.metrics.gate import Gate
     from unsee.metrics.scoring import CellInfo
 
-VANILLA_ACCURACY = 0.95
-"""Share of its training questions that vanilla answers word for word, at least."""
+TRAINING_ACCURACY = 0.95
+"""Share of its training questions that a learned model answers word for word, at least."""
 KNOWN_SHARE = 0.5
 """Share of probed facts about taught subjects that vanilla must know, at least."""
 
@@ -52,7 +52,7 @@ def judge(
     seed: int = 0,
     display: Display | None = None,
 ) -> pl.DataFrame:
-    """Score every finished cell and write results.parquet and results.json."""
+    """Score the finished ones among cells and write results.parquet and results.json."""
     import polars as pl
 
     from unsee.metrics import score
@@ -112,7 +112,7 @@ def cell_info(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, c
     return CellInfo(
         cell=cell.id,
         benchmark=benchmark.name,
-        model=_learned_facts(experiment, folder, cell.draw).get("start", experiment.model),
+        model=folder.learned_facts(_vanilla(experiment, cell.draw)).get("start", experiment.model),
         method=cell.method,
         variant=cell.variant,
         forget_ratio=cell.ratio,
@@ -121,10 +121,8 @@ def cell_info(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, c
     )
 
 
-def _learned_facts(experiment: Experiment, folder: RunFolder, draw: int) -> dict[str, Any]:
-    """What is written beside the vanilla model of a seed."""
-    path = folder.model(learned_name("vanilla", seeds=experiment.seeds, seed=draw, ratio=None)) / "learned.json"
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
+def _vanilla(experiment: Experiment, draw: int) -> str:
+    return learned_name("vanilla", seeds=experiment.seeds, seed=draw, ratio=None)
 
 
 def knowledge_gate(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, ratio: float, draw: int) -> Gate | None:
@@ -138,8 +136,8 @@ def knowledge_gate(experiment: Experiment, folder: RunFolder, benchmark: Benchma
 
     def answers(role: str, of: float | None) -> pl.DataFrame | None:
         name = learned_name(role, seeds=experiment.seeds, seed=draw, ratio=of)
-        path = folder.model(name) / "gate" / "records.parquet"
-        return pl.read_parquet(path).filter(pl.col("sample_id").is_in(sorted(asked))) if path.is_file() else None
+        records = folder.gate_records(name)
+        return None if records is None else records.filter(pl.col("sample_id").is_in(sorted(asked)))
 
     vanilla = answers("vanilla", None)
     if not probes or vanilla is None:
@@ -153,22 +151,21 @@ def knowledge_gate(experiment: Experiment, folder: RunFolder, benchmark: Benchma
 def shortfalls(experiment: Experiment, folder: RunFolder, cells: Sequence[Cell]) -> list[str]:
     """One line for each learned model that is not what it should be.
 
-    Vanilla must answer its training questions and know most probed facts; gold must know no more about the forget subjects
-    than can be guessed (the contamination alarm).
+    Vanilla and gold must answer the questions they were taught, and vanilla must know most probed facts; gold must know no
+    more about the forget subjects than can be guessed (the contamination alarm).
     """
     import polars as pl
 
     found = []
-    for draw in dict.fromkeys(cell.draw for cell in cells):
-        name = learned_name("vanilla", seeds=experiment.seeds, seed=draw, ratio=None)
-        accuracy = _learned_facts(experiment, folder, draw).get("training_accuracy", 1.0)
-        if accuracy < VANILLA_ACCURACY:
+    for name, _, _ in learned_names(experiment, cells):
+        accuracy = folder.learned_facts(name).get("training_accuracy", 1.0)
+        if accuracy < TRAINING_ACCURACY:
             found.append(
-                f"{name} answers {accuracy:.1%} of its training questions, below {VANILLA_ACCURACY:.0%}; raise learn.epochs"
+                f"{name} answers {accuracy:.1%} of its training questions, below {TRAINING_ACCURACY:.0%}; raise learn.epochs"
             )
     if not folder.results_file.is_file():
         return found
-    results = pl.read_parquet(folder.results_file)
+    results = folder.results()
     for cell in cells:
         rows = results.filter(pl.col("cell") == cell.id)
         if cell.method == "vanilla":
@@ -180,8 +177,9 @@ def shortfalls(experiment: Experiment, folder: RunFolder, cells: Sequence[Cell])
                     f"{cell.id} knows {known:.0f} of {raw:.0f} probed facts, below {KNOWN_SHARE:.0%}; raise learn.epochs"
                 )
         if cell.method == "gold":
-            alarms = rows.filter((pl.col("metric") == "contamination_alarm") & (pl.col("set") == "all"))["value"].sum()
-            if alarms:
+            raised = rows.filter((pl.col("metric") == "contamination_alarm") & (pl.col("set") == "all"))
+            alarms = float(raised["value"].sum())
+            if alarms > 0:
                 found.append(
                     f"{cell.id} knows more about the forget subjects than can be guessed ({alarms:.0f} alarms); "
                     "a name, a portrait or a fact has leaked into the start model"

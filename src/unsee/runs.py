@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -52,9 +51,7 @@ class Run:
     @cached_property
     def results(self) -> pl.DataFrame:
         """One row per value, schema RESULTS."""
-        import polars as pl
-
-        return pl.read_parquet(RunFolder(self.folder).results_file)
+        return RunFolder(self.folder).results()
 
     @property
     def report_path(self) -> Path:
@@ -146,13 +143,14 @@ class _Runner:
         self.display.plan(len(waiting) + len(self.models.missing(waiting)))
         failures = [line for cell in waiting if (line := self._try(cell)) is not None]
         self.display.say("scoring")
-        judge(experiment, folder, self.benchmark, self.cells, display=self.display)
+        # Cells of earlier sessions count too, or `only` would drop them from the results.
+        judge(experiment, folder, self.benchmark, experiment.cells, display=self.display)
         missed = shortfalls(experiment, folder, self.cells)
         folder.end_session(
             {
                 "failed": failures,
                 "missed_gates": missed,
-                "seconds": {cell.id: folder.done_facts(folder.cell(cell)) for cell in self.cells if self._is_done(cell)},
+                "seconds": {cell.id: folder.done_facts(folder.cell(cell)) for cell in experiment.cells if self._is_done(cell)},
                 "session_seconds": round(time.monotonic() - began, 1),
                 "peak_memory_gib": peak_memory_gib(),
             }
@@ -219,6 +217,8 @@ class _Runner:
         return self.models.gold(cell.ratio, cell.draw, seed=cell.draw)
 
     def _unlearn(self, cell: Cell, start: Model, reference: Model | None, folder: Path) -> tuple[Model, dict[str, Any]]:
+        from peft import PeftModel
+
         from unsee.files import write_folder
         from unsee.methods.base import Scope
         from unsee.stopping import LikelihoodProbe
@@ -246,8 +246,7 @@ class _Runner:
             reference_model=reference,
             progress=self.display.stage(f"unlearning by {cell.method}"),
         )
-        name = "weights" if unlearn.lora is None or plan.method.scope is not None else "adapter"
-        write_folder(folder / name, done.model.save)
+        write_folder(folder / ("adapter" if isinstance(done.model.network, PeftModel) else "weights"), done.model.save)
         report = done.report
         return done.model, {"steps": report.steps, "reason": report.reason, "trainable_weights": report.trainable_weights}
 
@@ -255,17 +254,16 @@ class _Runner:
         from unsee.answering import answer
 
         table = self.experiment.answer
-        with model.method.answering(model) if model.method is not None else nullcontext():
-            answer(
-                model,
-                self._questions(cell),
-                protocols=table.protocols,
-                cell=cell.id,
-                batch_size=table.batch_size,
-                truth_ratio=table.truth_ratio,
-                store=folder,
-                progress=self.display.stage("answering"),
-            )
+        answer(
+            model,
+            self._questions(cell),
+            protocols=table.protocols,
+            cell=cell.id,
+            batch_size=table.batch_size,
+            truth_ratio=table.truth_ratio,
+            store=folder,
+            progress=self.display.stage("answering"),
+        )
 
     def _questions(self, cell: Cell) -> list[Sample]:
         samples = self.benchmark.samples(ratio=cell.ratio, seed=cell.draw)

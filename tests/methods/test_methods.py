@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from unsee.errors import ConfigError, DataError
-from unsee.methods import BUILT_IN, Method, acts_while_answering, described, from_description, load_method, method_names
+from unsee.methods import BUILT_IN, acts_while_answering, described, from_description, load_method, method_names
 from unsee.methods.idk import REFUSALS
 from unsee.models.questions import letter_question
 
@@ -127,58 +127,3 @@ def test_prompt_guard_needs_names(model, samples):
         load_method("prompt_guard").apply(model, samples[:1], [])
     with pytest.raises(ConfigError, match="knows no names"):
         load_method("prompt_guard").answering(model)
-
-
-MODULE = """
-from dataclasses import dataclass
-from typing import ClassVar
-from unsee.methods import Method
-
-@dataclass(frozen=True)
-class Louder(Method):
-    name: ClassVar[str] = "louder"
-    volume: float = 2.0
-    "How loud."
-
-    def loss(self, model, reference, forget, retain):
-        return {"forget": self.volume * model.answer_logprobs(forget)}
-
-NOT_A_METHOD = 3
-"""
-
-
-@pytest.fixture
-def other_package(tmp_path, monkeypatch):
-    (tmp_path / "louder_package.py").write_text(MODULE)
-    info = tmp_path / "louder_package-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: louder-package\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(
-        "[unsee.methods]\nlouder = louder_package:Louder\n"
-        "broken = louder_package:Missing\nwrong = louder_package:NOT_A_METHOD\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield
-    sys.modules.pop("louder_package", None)
-
-
-def test_a_method_from_another_package(other_package, model, samples):
-    from unsee.models.lora import trainable_names
-    from unsee.training import TrainOptions
-    from unsee.unlearning import unlearn_with_report
-
-    assert "louder" in method_names()
-    method = load_method("louder", volume=3)
-    assert isinstance(method, Method) and method.volume == 3.0
-    done = unlearn_with_report(model, forget=samples[:4], method=method, options=TrainOptions(learning_rate=1e-3))
-    assert done.report.steps == 1
-    assert trainable_names(done.model)
-    with pytest.raises(ConfigError, match="did you mean 'volume'"):
-        load_method("louder", volum=3)
-
-
-def test_a_broken_package_is_named(other_package):
-    with pytest.raises(ConfigError, match="broken of package louder-package cannot be imported"):
-        load_method("broken")
-    with pytest.raises(ConfigError, match="not a subclass"):
-        load_method("wrong")

@@ -131,7 +131,7 @@ def test_an_adapter_on_an_embedded_model_notes_its_name(
 ) -> None:
     monkeypatch.setattr(loading, "WEIGHTS", tmp_path / "weights")
     model.save(tmp_path / "weights" / "tiny")
-    (tmp_path / "weights" / "tiny" / "card.json").write_text('{"version": "tiny-1"}')
+    (tmp_path / "weights" / "tiny" / "recipe.json").write_text('{"version": "tiny-1"}')
     tiny = load_model("tiny")
     assert tiny.name == "tiny-1"
     adapted = _adapted(tiny)

@@ -87,3 +87,17 @@ def test_dark_pages_are_dark_and_figures_follow(browser: Browser, page: Path):
         paper = brightness("getComputedStyle(document.body).backgroundColor")
         ink = brightness("getComputedStyle(document.querySelector('.figure text[fill=\"#1d2125\"]')).fill")
         assert (paper < 80 < 180 < ink) if dark else (ink < 80 < 180 < paper)
+
+
+def test_without_scripts_tables_and_gallery_can_be_read(browser: Browser, page: Path):
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(page)
+        shown = "[...document.querySelectorAll('{}')].filter(e => e.checkVisibility()).length"
+        assert browser.run(shown.format("table.main")) > 2 and browser.run(shown.format("figure svg")) > 3
+        assert browser.run(shown.format("#switches, #person")) == 0
+        assert browser.run("document.body.innerText.includes('Without JavaScript this page shows')")
+        browser.run("document.querySelectorAll('summary')[1].click()")
+        assert browser.run("document.querySelectorAll('details.person')[1].open")
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)

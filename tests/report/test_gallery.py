@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -54,10 +55,20 @@ def test_questions_are_of_every_kind(people):
 
 def test_test_questions_show_their_own_picture(people):
     for question in people[0].questions:
-        shows = question.set_name == "test"
-        assert (question.picture is not None) == shows
-        if shows:
+        assert (question.picture is not None or question.same_picture) <= (question.set_name == "test")
+        if question.picture is not None:
             assert question.picture != people[0].picture
+
+
+def test_a_picture_is_in_the_page_once(people):
+    for person in people:
+        pictures = [q.picture for q in person.questions if q.picture is not None]
+        assert len(set(pictures)) == len(pictures)
+    questions = people[0].questions
+    assert any(question.same_picture for question in questions)
+    for last, question in pairwise(questions):
+        if question.same_picture:
+            assert last.picture is not None or last.same_picture
 
 
 def test_the_set_is_what_the_unlearned_cells_say(run: RunData, tmp_path: Path):

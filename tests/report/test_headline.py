@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from unsee.report.headline import headline
@@ -27,13 +29,44 @@ def test_a_clear_winner_is_a_verdict():
     assert (
         "30\u00a0%" in top.text and "96\u00a0% before" in top.text and "28\u00a0% for a model that never met them" in top.text
     )
-    assert "Gradient ascent erases more (5\u00a0%) but takes everyone else with it (20\u00a0%)." in top.text
+    assert "Gradient ascent leaves fewer (5\u00a0%), but of everyone else's only 20\u00a0% stay right." in top.text
     assert "30 people" in top.note
 
 
 def test_overlapping_intervals_name_no_winner():
     top = headline([*CONTROLS, row("npo", 0.3, 0.9, (0.9, 0.8, 0.95)), row("kl", 0.3, 0.9, (0.8, 0.7, 0.85))])
     assert top.status == "undecided" and top.title == "No single winner: NPO and KL minimisation are too close to call."
+
+
+def test_many_rivals_are_counted():
+    rivals = [row(name, 0.3, 0.9, (0.8, 0.7, 0.85)) for name in ("kl", "idk", "graddiff")]
+    top = headline([*CONTROLS, row("npo", 0.3, 0.9, (0.9, 0.8, 0.95)), *rivals])
+    assert top.title == "No single winner: NPO and 3 others are too close to call."
+
+
+def test_contaminated_gold_supports_no_verdict():
+    listed = [*CONTROLS, row("npo", 0.3, 0.9, (0.9, 0.85, 0.95)), row("ga", 0.05, 0.2, (0.1, 0.0, 0.2))]
+    assert headline(listed).status == "verdict"
+    top = headline(listed, contaminated=True)
+    assert top.status == "undecided" and top.title.startswith("No verdict: the gold model")
+
+
+def test_only_broken_models():
+    broken = replace(row("ga", 0.0, 0.1, (0.5, 0.4, 0.6)), collapsed="collapsed: all the same")
+    top = headline([*CONTROLS, broken])
+    assert top.title == "Every method broke the model." and "After Gradient ascent the model no longer" in top.text
+
+
+def test_a_score_that_cannot_be_computed_says_why():
+    unscored = row("npo", 0.3, 0.9, None)
+    unscored.cells["unlearning_score"] = Cell(None, None, None, None, 30, "all components are left out", "score")
+    top = headline([*CONTROLS, unscored])
+    assert top.title == "The methods of this run cannot be ranked." and "all components are left out." in top.note
+
+
+def test_an_illustration_names_numbers_and_no_winner():
+    top = headline([row("vanilla", 0.96, 0.95, None), row("npo", 0.3, 0.9, (0.9, 0.85, 0.95))], demo=True)
+    assert top.title == "In this illustration, NPO takes right answers about forgotten people from 96\u00a0% to 30\u00a0%."
 
 
 def test_touching_intervals_are_not_enough():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 
 from unsee.report.labels import CHARACTER, Box, Point, merge_close, place_labels
+from unsee.report.vocabulary import brief
 
 
 def box(label) -> Box:
@@ -36,3 +37,9 @@ def test_obstacles_are_avoided():
 def test_points_on_each_other_share_a_label():
     merged = merge_close([Point(10, 10, "Vanilla"), Point(11, 12, "Do nothing"), Point(50, 10, "GA")])
     assert [p.text for p in merged] == ["Vanilla, Do nothing", "GA"]
+
+
+def test_long_labels_are_counted_and_long_names_cut_in_the_middle():
+    (merged,) = merge_close([Point(10, 10, name) for name in ("Vanilla", "a method of my own", "another", "GA")])
+    assert merged.text == "Vanilla, a method of my own +2" and len(merged.text) <= 30
+    assert brief("selective_gradient_v2", 12) == "select\u2026nt_v2" and brief("NPO", 12) == "NPO"

@@ -66,7 +66,7 @@ def test_nothing_outside_is_asked_for(page: Page, small_page: str):
                 assert attributes[name].startswith(("data:", "#")), (tag, attributes[name])
         assert not any(name.startswith("on") for name in attributes), (tag, attributes)
     styles = re.findall(r"<style>(.*?)</style>", small_page, re.DOTALL)
-    assert len(styles) == 1 and "@import" not in styles[0] and "url(" not in styles[0]
+    assert len(styles) == 2 and not any("@import" in style or "url(" in style for style in styles)
 
 
 def test_only_the_pages_own_script_may_run(page: Page):
@@ -134,7 +134,7 @@ def test_every_section_is_there(page: Page):
 
 
 def test_controls_and_switches(page: Page, small_page: str):
-    panels = [a for tag, a in page.tags if a.get("class") == "panel"]
+    panels = [a for tag, a in page.tags if a.get("class", "").split()[:1] == ["panel"]]
     keys = {(a["data-protocol"], a["data-modality"], a["data-gated"]) for a in panels}
     assert keys == {("strict", m, g) for m in ("image_text", "text") for g in ("False", "True")}
     assert [("hidden" in a) for a in panels] == [False, True, True, True] * 2
@@ -185,9 +185,66 @@ def test_missing_values_point_to_their_reason(copy: Path):
     )
     results.write_parquet(copy / "results.parquet")
     html = write_report(copy).read_text(encoding="utf-8")
-    number = re.search(r'<li id="reason-(\d+)">all 4 components are left out</li>', html)
-    assert number and f'<a href="#reason-{number[1]}" title="all 4 components are left out">' in html
-    assert "Only controls" not in html and "No unlearning method has finished yet." in html
+    found = re.search(r'<li id="note-1-(\d+)"><b>Unlearning score:</b> All 4 components are left out.</li>', html)
+    assert found and f'n/a<sup><a href="#note-1-{found[1]}"' in html
+    assert "The methods of this run cannot be ranked." in html
+    assert "There is no unlearning score: all 4 components are left out." in html
+
+
+def test_values_that_rest_on_less_say_so(copy: Path):
+    results = pl.read_parquet(copy / "results.parquet")
+    limited = (pl.col("metric") == "model_utility") & (pl.col("method") == "npo")
+    reason = pl.lit("3 of 9 components left out; fewer than 20 subjects: no verdict")
+    results.with_columns(pl.when(limited).then(reason).otherwise(pl.col("reason")).alias("reason")).write_parquet(
+        copy / "results.parquet"
+    )
+    assert "Model utility of NPO: 3 of 9 components left out." in text(copy)
+
+
+def test_collapsed_models_are_marked_in_words(copy: Path):
+    results = pl.read_parquet(copy / "results.parquet")
+    broken = (pl.col("metric") == "collapsed") & (pl.col("method") == "ga")
+    results.with_columns(
+        pl.when(broken).then(1.0).otherwise(pl.col("value")).alias("value"),
+        pl.when(broken).then(pl.lit("collapsed: 71% are <b>unparsable</b>")).otherwise(pl.col("reason")).alias("reason"),
+    ).write_parquet(copy / "results.parquet")
+    words = text(copy)
+    assert "Gradient ascent collapsed. 71% are <b>unparsable</b>. Low numbers in this row are damage" in words
+    assert "After Gradient ascent the model no longer gives usable answers" in words
+
+
+def test_contamination_has_a_banner(copy: Path):
+    assert "Contamination alarm." not in text(copy)
+    results = pl.read_parquet(copy / "results.parquet")
+    raised = (pl.col("metric") == "contamination_alarm") & (pl.col("set") == "all")
+    assert results.filter(raised).height
+    results.with_columns(pl.when(raised).then(2.0).otherwise(pl.col("value")).alias("value")).write_parquet(
+        copy / "results.parquet"
+    )
+    gold = "gold-15-none-s0-00c0ffee"
+    (copy / "provenance.json").write_text(json.dumps({"missed_gates": [f"{gold} knows more", "vanilla knows less"]}))
+    words = text(copy)
+    assert "Contamination alarm." in words and f"{gold}: 2 alarms" in words
+    assert f"{gold} knows more" not in words and "vanilla knows less" in words
+
+
+def test_numbers_that_are_none_are_missing_values(copy: Path):
+    results = pl.read_parquet(copy / "results.parquet")
+    lost = (pl.col("metric") == "accuracy") & (pl.col("method") == "npo")
+    nan = pl.lit(float("nan"))
+    results.with_columns(pl.when(lost).then(nan).otherwise(pl.col("value")).alias("value")).write_parquet(
+        copy / "results.parquet"
+    )
+    words = text(copy)
+    assert "The value is not a finite number." in words and not re.search(r"\bnan\b", words)
+
+
+def test_names_of_loss_terms_are_text(copy: Path):
+    log = copy / "cells" / "npo-15-mixed-s0-00c0ffee" / "train.jsonl"
+    hostile = "</text></svg><script>alert(1)</script>"
+    log.write_text("\n".join(json.dumps({"step": n, "terms": {hostile: n / 9}}) for n in range(9)))
+    html = write_report(copy).read_text(encoding="utf-8")
+    assert hostile not in html and "&lt;script&gt;alert(1)" in html
 
 
 def test_an_unfinished_run_has_a_page(tmp_path: Path):

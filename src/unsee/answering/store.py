@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from unsee.files import write_bytes, write_parquet
+from unsee.errors import DataError
+from unsee.files import read_parquet, write_bytes, write_parquet
 from unsee.provenance import digest
+from unsee.schemas import RECORDS
 
 if TYPE_CHECKING:
     from unsee.sample import Sample
 
 _KEY = "unsee.key"
+_REMEDY = "remove it and run again"
 
 
 class RecordStore:
@@ -41,15 +44,21 @@ class RecordStore:
 
     def finished(self) -> pl.DataFrame | None:
         """The whole table of an earlier, equal call."""
-        if not self.path.is_file() or pl.read_parquet_metadata(self.path).get(_KEY) != self.key:
+        if not self.path.is_file():
+            return None
+        try:
+            key = pl.read_parquet_metadata(self.path).get(_KEY)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"{self.path} is damaged ({error}); {_REMEDY}") from error
+        if key != self.key:
             return None
         shutil.rmtree(self.parts, ignore_errors=True)
-        return pl.read_parquet(self.path)
+        return read_parquet(self.path, schema=RECORDS, remedy=_REMEDY)
 
     def part(self, samples: Sequence[Sample]) -> pl.DataFrame | None:
         """Records of a chunk that an interrupted call finished."""
         path = self._part_path(samples)
-        return pl.read_parquet(path) if path.is_file() else None
+        return read_parquet(path, schema=RECORDS, remedy=_REMEDY) if path.is_file() else None
 
     def write_part(self, samples: Sequence[Sample], records: pl.DataFrame) -> None:
         write_parquet(self._part_path(samples), records)

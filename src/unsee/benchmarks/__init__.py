@@ -11,7 +11,7 @@ from typing import Any
 from unsee.benchmarks.base import Benchmark, Split, TrainingModality
 from unsee.errors import ConfigError, DataError, nearest
 
-__all__ = ["ENTRY_POINTS", "Benchmark", "Split", "TrainingModality", "benchmark_names", "load_benchmark"]
+__all__ = ["ENTRY_POINTS", "Benchmark", "Split", "TrainingModality", "benchmark_names", "built_in", "load_benchmark"]
 
 ENTRY_POINTS = "unsee.benchmarks"
 """Group in which other packages announce a function that returns a benchmark."""
@@ -28,10 +28,10 @@ def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
         ConfigError: the name or an option is unknown.
         DataError: the folder is missing.
     """
-    built_in = _built_in()
+    own = built_in()
     name = str(name_or_path)
-    if isinstance(name_or_path, str) and name in built_in:
-        return _build(name, built_in[name], options)
+    if isinstance(name_or_path, str) and name in own:
+        return _build(name, own[name], options)
     if isinstance(name_or_path, str):
         for entry in entry_points(group=ENTRY_POINTS, name=name):
             return _build(name, entry.load(), options)
@@ -47,10 +47,11 @@ def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
 
 def benchmark_names() -> list[str]:
     """Every name that `load_benchmark` takes."""
-    return sorted({*_built_in(), *(entry.name for entry in entry_points(group=ENTRY_POINTS))})
+    return sorted({*built_in(), *(entry.name for entry in entry_points(group=ENTRY_POINTS))})
 
 
-def _built_in() -> Mapping[str, Callable[..., Benchmark]]:
+def built_in() -> Mapping[str, Callable[..., Benchmark]]:
+    """Functions that make the benchmarks of this package, by name."""
     # Imported here because the frozen worlds need this package's portraits, and people need the worlds.
     from unsee.benchmarks.people import people, people_paper, people_tuning
 

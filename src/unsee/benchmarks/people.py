@@ -44,7 +44,7 @@ _Word = TypeVar("_Word", bound=str)
 def people(
     subjects: int = 200, *, seed: int = 0, celebrities: int = PUBLIC_FIGURES, world: World | Path | str | None = None
 ) -> People:
-    """Benchmark `people`.
+    """Benchmark `people`: fictitious people with portraits and profiles, beside public figures known from pretraining.
 
     Args:
         subjects: number of fictitious people, at least 8.

@@ -101,7 +101,10 @@ def from_description(description: Mapping[str, Any]) -> Method:
     missing = [key for key in ("method", "variant", "options") if key not in description]
     if missing:
         raise ConfigError(f"method.json lacks {', '.join(missing)}; save the model again")
-    return load_method(description["method"], description["variant"], **description["options"])
+    name, variant, options = (description[key] for key in ("method", "variant", "options"))
+    if not (isinstance(name, str) and isinstance(variant, str) and isinstance(options, Mapping)):
+        raise ConfigError("method.json must hold method and variant as text and options as an object; save the model again")
+    return load_method(name, variant, **options)
 
 
 def _annotation(made: type[Method], key: str) -> Any:

@@ -1,13 +1,17 @@
-"""The model card: every ability of an embedded model, measured by `unsee models card`, with its target."""
+"""The model card: every ability of an embedded model, measured by `unsee models card`, with its target.
+
+What the card says about how the weights came about is read from `recipe.json` beside them: `version` ("tiny-1"), `recipe`
+(in words), `seed`, `minutes`, `worlds` (name -> SHA-256 of the frozen world) and `licence`.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unsee.errors import CheckpointError
 from unsee.models.abilities import FEW_VALUES, HELD_OUT_PICTURES, VISUAL_VALUES, AbilityQuestion, ability_questions
 from unsee.models.behaviour import DO_NOT_KNOW
 
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     from unsee.models.model import Model
     from unsee.models.worlds import World
 
-RECIPE_FILE = "recipe.json"
+LICENCE = "Apache-2.0"
 
 
 @dataclass(frozen=True)
@@ -154,29 +158,47 @@ def measure(model: str | Path, *, seed: int = 0, per_ability: int = 400) -> str:
     """The card of an embedded model as Markdown.
 
     Raises:
-        CheckpointError: there is no such model.
+        CheckpointError: there is no such model, or it was trained on another world than this package holds.
     """
-    from unsee.models.loading import WEIGHTS, load_model
+    from unsee.models.checkpoints import read_config
+    from unsee.models.loading import EMBEDDED, RECIPE, load_model, weights_folder
     from unsee.models.worlds import load_world
 
     loaded, world = load_model(model), load_world()
+    folder = weights_folder(str(model)) if str(model) in EMBEDDED else Path(model)
+    recipe = read_config(folder / RECIPE) if (folder / RECIPE).is_file() else {}
+    worlds = {world.name: world.fingerprint}
+    check_worlds(recipe, worlds)
     abilities = measure_abilities(loaded, world, per_ability=per_ability, seed=seed)
-    folder = Path(model) if Path(model).is_dir() else WEIGHTS / str(model)
-    path = folder / RECIPE_FILE
-    recipe: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return render(loaded.name, abilities, recipe=recipe, fingerprint=world.fingerprint, seed=seed)
+    return render(loaded.name, abilities, recipe={"licence": LICENCE, "worlds": worlds, **recipe}, seed=seed)
 
 
-def render(name: str, abilities: Mapping[str, Ability], *, recipe: Mapping[str, Any], fingerprint: str, seed: int) -> str:
-    """Markdown of a card."""
+def check_worlds(recipe: Mapping[str, Any], worlds: Mapping[str, str]) -> None:
+    """Raises CheckpointError where weights were trained on worlds that hash differently from those of this package."""
+    for name, sha256 in recipe.get("worlds", {}).items():
+        if worlds.get(name) != sha256:
+            raise CheckpointError(
+                f"these weights were trained on a world {name!r} of SHA-256 {str(sha256)[:12]}, this package holds another "
+                f"({str(worlds.get(name))[:12]}); restore the frozen world or train the model again"
+            )
+
+
+def render(name: str, abilities: Mapping[str, Ability], *, recipe: Mapping[str, Any], seed: int) -> str:
+    """Markdown of a card.
+
+    Args:
+        recipe: what `recipe.json` says.
+    """
+    facts = {key: value for key, value in recipe.items() if key not in ("version", "worlds", "licence")}
     lines = [
         f"# Model card: {name}",
         "",
         "A small LLaVA trained from scratch on invented people and their drawn portraits; it knows nothing else. It exists so",
-        "that unlearning can be studied and tested end to end on two processor cores. Licence of the weights: Apache-2.0.",
+        "that unlearning can be studied and tested end to end on two processor cores.",
         "",
-        *(f"- {key}: {value}" for key, value in recipe.items()),
-        f"- world `portraits`: SHA-256 {fingerprint}",
+        f"- licence of the weights: {recipe.get('licence', LICENCE)}",
+        *(f"- {key}: {value}" for key, value in facts.items()),
+        *(f"- world `{world}`: SHA-256 {sha256}" for world, sha256 in recipe.get("worlds", {}).items()),
         f"- abilities measured by `unsee models card {name.partition('-')[0]} --seed {seed}`",
         "",
         "| ability | share | questions | target | met |",

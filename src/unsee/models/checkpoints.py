@@ -111,14 +111,21 @@ def _as_float32(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _edit(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    write_json(path, change(_read(path)))
+    write_json(path, change(read_config(path)))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """A JSON file of a model folder.
+
+    Raises:
+        CheckpointError: it cannot be read, or holds no JSON object.
+    """
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); save the model again") from error
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); save or copy the model again") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no JSON object; save or copy the model again")
     return content
 
 
@@ -217,7 +224,7 @@ def load_checkpoint(
     if (directory / METHOD).is_file():
         from unsee.methods import from_description
 
-        model.method = from_description(_read(directory / METHOD))
+        model.method = from_description(read_config(directory / METHOD))
     return model
 
 
@@ -240,7 +247,10 @@ def check_folder(directory: Path) -> None:
     for path in weights:
         _check_safetensors(path)
     for index in directory.glob("*.safetensors.index.json"):
-        missing = sorted(part for part in _read(index).get("weight_map", {}).values() if not (directory / part).is_file())
+        parts = read_config(index).get("weight_map")
+        if not isinstance(parts, dict):
+            raise CheckpointError(f"{index} names no weights (weight_map); copy the folder again")
+        missing = sorted(part for part in map(str, parts.values()) if not (directory / part).is_file())
         if missing:
             raise CheckpointError(f"{directory} lacks {missing[0]}, which {index.name} names; copy the folder again")
     if not any((directory / part).is_file() for part in ("processor_config.json", "preprocessor_config.json")):
@@ -272,10 +282,13 @@ def _base_folder(directory: Path, given: Path | str | None) -> Path:
         return Path(given)
     note: dict[str, Any] = {}
     if (directory / BASE).is_file():
-        note = _read(directory / BASE)
-        folder = weights_folder(note["path"]) if note["path"] in EMBEDDED else directory / note["path"]
+        note = read_config(directory / BASE)
+        path = note.get("path")
+        if not isinstance(path, str) or not isinstance(note.get("sha256"), str):
+            raise CheckpointError(f"{directory / BASE} names no base (path, sha256); save the adapter again")
+        folder = weights_folder(path) if path in EMBEDDED else directory / path
     else:
-        folder = Path(str(_read(directory / ADAPTER).get("base_model_name_or_path")))
+        folder = Path(str(read_config(directory / ADAPTER).get("base_model_name_or_path")))
     if not folder.is_dir():
         raise CheckpointError(f"{directory} is an adapter for {folder}, which is not there; give its folder as base")
     if note and files_digest(folder.glob("*.safetensors")) != note["sha256"]:

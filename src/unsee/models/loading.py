@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unsee.errors import CheckpointError, nearest
-from unsee.models.checkpoints import ADAPTER, BASE, CONFIG, METHOD, Dtype, load_checkpoint, load_network, load_processor
+from unsee.models.checkpoints import (
+    ADAPTER,
+    BASE,
+    CONFIG,
+    METHOD,
+    Dtype,
+    load_checkpoint,
+    load_network,
+    load_processor,
+    read_config,
+)
 from unsee.provenance import digest, files_digest
 
 if TYPE_CHECKING:
@@ -16,6 +25,8 @@ if TYPE_CHECKING:
 EMBEDDED = ("tiny", "micro", "small")
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the package keeps the weights it ships."""
+RECIPE = "recipe.json"
+"""Beside embedded weights: their version, and how they were made."""
 
 _DECIDING = (
     "*.safetensors",
@@ -49,7 +60,8 @@ def load_model(name_or_path: str | Path, *, device: str | None = None, dtype: Dt
         folder = weights_folder(name)
         return load_checkpoint(folder, device=device, dtype=dtype, name=_version(folder) or name)
     if Path(name_or_path).is_dir():
-        return load_checkpoint(Path(name_or_path), device=device, dtype=dtype)
+        folder = Path(name_or_path)
+        return load_checkpoint(folder, device=device, dtype=dtype, name=_version(folder))
     if not hub:
         raise CheckpointError(_unknown(name))
     from unsee.models.model import Model
@@ -90,15 +102,8 @@ def model_digest(name_or_path: str | Path) -> str:
 
 
 def _version(folder: Path) -> str | None:
-    """What the model card calls the weights, `tiny-1`."""
-    card = folder / "card.json"
-    if not card.is_file():
-        return None
-    try:
-        content = json.loads(card.read_text())
-    except ValueError as error:
-        raise CheckpointError(f"{card} is no JSON ({error}); install the package again") from error
-    version = content.get("version")
+    """What the recipe beside embedded weights calls them, `tiny-1`; None for other folders."""
+    version = read_config(folder / RECIPE).get("version") if (folder / RECIPE).is_file() else None
     return str(version) if version else None
 
 

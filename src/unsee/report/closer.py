@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from unsee.report.main_table import Cell, Scope, Slice, with_row_names
+from unsee.report.notes import sentence
 from unsee.report.vocabulary import (
     CONTROLS,
     LEVEL_HINTS,
     LEVELS,
     MODALITY_TITLES,
     attribute_title,
+    brief,
     method_order,
     method_title,
     set_title,
@@ -42,6 +44,12 @@ class SmallTable:
 
     columns: list[tuple[str, str]]
     rows: list[Line]
+
+    @property
+    def notes(self) -> list[str]:
+        """Why values are missing, each reason once."""
+        missing = [cell for row in self.rows for cell in row.cells if cell is not None and cell.value is None]
+        return [sentence(reason) for reason in dict.fromkeys(cell.reason for cell in missing)]
 
     def __bool__(self) -> bool:
         return bool(self.rows)
@@ -105,7 +113,7 @@ def attributes(results: pl.DataFrame, scope: Scope, which: Slice) -> SmallTable:
         Line(attribute_title(group.partition("=")[2]), "", [cells.get((method, variant, group)) for method, variant in models])
         for group in sorted(chosen["group"].unique())
     ]
-    return SmallTable([(method_title(method, variant, short=True), "") for method, variant in models], rows)
+    return SmallTable([(brief(method_title(method, variant, short=True)), "") for method, variant in models], rows)
 
 
 def gate_counts(results: pl.DataFrame, scope: Scope) -> list[GateCount]:

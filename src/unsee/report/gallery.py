@@ -37,7 +37,10 @@ class Reply:
 
 @dataclass(frozen=True)
 class Question:
-    """One question with its truth and the replies, in the order of the models."""
+    """One question with its truth and the replies, in the order of the models.
+
+    `picture` is None where the question shows none, the portrait, or (`same_picture`) that of the question before.
+    """
 
     text: str
     truth: str
@@ -46,6 +49,7 @@ class Question:
     level: str
     picture: str | None
     replies: tuple[Reply, ...]
+    same_picture: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def gallery(run: RunData, samples: Sequence[Sample], scope: Scope) -> list[Perso
     cells = cells_of(run, scope)
     by_id = {sample.id: sample for sample in samples}
     sets: dict[str, str] = {}
-    said: dict[str, dict[str, tuple[str, Mapping[str, Any]]]] = {}
+    said: dict[str, dict[tuple[str, str | None], Mapping[str, Any]]] = {}
     for (method, variant), cell in cells.items():
         records = run.records(cell)
         protocols = records["protocol"].drop_nulls().unique().to_list()
@@ -90,17 +94,18 @@ def gallery(run: RunData, samples: Sequence[Sample], scope: Scope) -> list[Perso
             if method not in ("vanilla", "gold") or record["sample_id"] not in sets:
                 sets[record["sample_id"]] = record["set"]
             answers = said.setdefault(record["sample_id"], {})
-            title = method_title(method, variant, short=True)
-            old = answers.get(title)
-            if old is None or _VIEWS.index(record["view"]) < _VIEWS.index(old[1]["view"]):
-                answers[title] = (method, record)
+            old = answers.get((method, variant))
+            if old is None or _VIEWS.index(record["view"]) < _VIEWS.index(old["view"]):
+                answers[method, variant] = record
 
     people: dict[str, list[_Answered]] = {}
     for sample_id, answers in said.items():
         sample = by_id[sample_id]
         replies = tuple(
-            Reply(method, title, _cut(shown(sample, record)), is_right(sample, record))
-            for title, (method, record) in sorted(answers.items(), key=lambda item: (*method_order(item[1][0]), item[0]))
+            Reply(method, method_title(method, variant, short=True), _cut(shown(sample, record)), is_right(sample, record))
+            for (method, variant), record in sorted(
+                answers.items(), key=lambda item: (*method_order(item[0][0]), item[0][1] or "")
+            )
         )
         people.setdefault(sample.subject, []).append(_Answered(sample, sets[sample_id], replies))
     return [_person(subject, people[subject]) for subject in _chosen(people)]
@@ -175,8 +180,17 @@ def _questions(answered: Sequence[_Answered], portrait: ImageRef | None) -> tupl
                 item = kinds[kind].pop(_freshest(kinds[kind], used))
                 used |= {_about(item, "attribute"), _about(item, "level")}
                 taken.append(item)
-    taken.sort(key=lambda item: (item.set_name == "test", item.sample.modality != "image_text"))
-    return tuple(_question(item, portrait) for item in taken)
+    # Questions about one picture stand together, so that it is in the page once.
+    seen = list(dict.fromkeys(item.sample.image_sha256 for item in taken))
+    taken.sort(
+        key=lambda item: (
+            item.set_name == "test",
+            item.sample.modality != "image_text",
+            seen.index(item.sample.image_sha256),
+        )
+    )
+    before = [None, *(item.sample.image_sha256 for item in taken)]
+    return tuple(_question(item, portrait, before=last) for item, last in zip(taken, before, strict=False))
 
 
 def _about(item: _Answered, key: str) -> tuple[bool, object, object]:
@@ -188,7 +202,7 @@ def _freshest(items: Sequence[_Answered], used: set[tuple[bool, object, object]]
     return min(range(len(items)), key=lambda i: (_about(items[i], "level") in used, _about(items[i], "attribute") in used, i))
 
 
-def _question(item: _Answered, portrait: ImageRef | None) -> Question:
+def _question(item: _Answered, portrait: ImageRef | None, *, before: str | None) -> Question:
     sample = item.sample
     own = sample.images[0] if sample.images and (portrait is None or sample.images[0].sha256 != portrait.sha256) else None
     truth = f"{sample.correct_option}: {sample.answer}" if sample.correct_option else sample.answer
@@ -198,8 +212,9 @@ def _question(item: _Answered, portrait: ImageRef | None) -> Question:
         task=sample.task,
         set_name=item.set_name,
         level=str(sample.metadata.get("level", "")),
-        picture=None if own is None else _data_uri(own, pixels=96),
+        picture=None if own is None or own.sha256 == before else _data_uri(own, pixels=96),
         replies=item.replies,
+        same_picture=own is not None and own.sha256 == before,
     )
 
 

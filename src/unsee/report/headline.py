@@ -8,6 +8,7 @@ from typing import Literal
 
 from unsee.metrics.bootstrap import FEW_SUBJECTS
 from unsee.report.main_table import Cell, Row
+from unsee.report.notes import join
 
 _NBSP = "\u00a0"
 _FORGET, _RETAIN, _SCORE = "forget/classification", "retain/classification", "unlearning_score"
@@ -31,7 +32,7 @@ class Headline:
     note: str
 
 
-def headline(rows: Sequence[Row], *, demo: bool = False) -> Headline:
+def headline(rows: Sequence[Row], *, demo: bool = False, contaminated: bool = False) -> Headline:
     """Say which method forgets most while it keeps utility, no stronger than the intervals allow.
 
     A method leads only when its interval of the unlearning score lies wholly above that of every other method and control;
@@ -40,6 +41,7 @@ def headline(rows: Sequence[Row], *, demo: bool = False) -> Headline:
     Args:
         rows: the main table of one forget request.
         demo: the run is an illustration whatever its size.
+        contaminated: gold knows what it must not, so that nothing measured against it is a verdict.
     """
     scored = [row for row in rows if _cell(row, _FORGET) is not None]
     if not scored:
@@ -61,25 +63,25 @@ def headline(rows: Sequence[Row], *, demo: bool = False) -> Headline:
     subjects = max(cell.n_subjects or 0 for row in scored if (cell := _cell(row, _FORGET)) is not None)
     few = subjects < FEW_SUBJECTS
     if not methods:
-        title = "No unlearning method has finished yet." if not ranked else "Only controls have finished yet."
-        return Headline(title, _before(scored), "empty", "The table below shows what is there.")
+        return _without_methods(scored, controls=bool(ranked))
 
     best = methods[0]
     tied = [row for row in methods[1:] if not _above(best, row)]
     rivals = [row for row in ranked if row.is_control and not _above(best, row)]
-    text = " ".join(filter(None, (_story(best, scored), _warning(best, methods))))
+    text = " ".join(filter(None, (_story(best, scored), _warning(best, methods), _broken(scored))))
     if few or demo:
-        title = f"In this illustration, {best.title} best balances forgetting and keeping."
-        if (best.value(_SCORE) or 0.0) <= 0.05:
-            title = "In this illustration, no method forgets without losing the rest."
+        title = _example(best, scored)
         reason = f"{subjects} {'person was' if subjects == 1 else 'people were'} forgotten" if few else "This is the demo"
         need = f"fewer than the {FEW_SUBJECTS} a verdict needs" if few else "made to show how things work"
         return Headline(title, text, "illustration", f"Illustration, no verdict: {reason}, {need}.")
+    if contaminated:
+        title = "No verdict: the gold model knows what it must not know."
+        return Headline(title, text, "undecided", "Scores measure the distance to gold, and this gold is no target.")
     if rivals:
         title = f"No method clearly beats the control \u201c{rivals[0].title.lower()}\u201d."
         return Headline(title, text, "undecided", "The intervals of their unlearning scores overlap.")
     if tied:
-        names = _join([row.title for row in (best, *tied)])
+        names = join([row.title for row in (best, *tied)])
         return Headline(
             f"No single winner: {names} are too close to call.",
             text,
@@ -139,6 +141,16 @@ def _story(best: Row, rows: Sequence[Row]) -> str:
     return f"After {best.title} the model answers {after} of the questions about forgotten people right{aside}{rest}."
 
 
+def _example(best: Row, rows: Sequence[Row]) -> str:
+    """What happened under the method of the highest score, without the claim that it is the best."""
+    before, after = _percent(_find(rows, "vanilla"), _FORGET), _percent(best, _FORGET)
+    if (best.value(_SCORE) or 0.0) <= 0.05:
+        return "In this illustration, no method forgets without losing the rest."
+    if before is None or after is None:
+        return f"In this illustration, {best.title} has the highest score."
+    return f"In this illustration, {best.title} takes right answers about forgotten people from {before} to {after}."
+
+
 def _warning(best: Row, methods: Sequence[Row]) -> str:
     measured = [row for row in methods if row.value(_FORGET) is not None and row.value(_RETAIN) is not None]
     if not measured:
@@ -148,8 +160,25 @@ def _warning(best: Row, methods: Sequence[Row]) -> str:
     if lowest is best or lost < 0.1:
         return ""
     erased, left = _percent(lowest, _FORGET), _percent(lowest, _RETAIN)
-    return f"{lowest.title} erases more ({erased}) but takes everyone else with it ({left})."
+    return f"{lowest.title} leaves fewer ({erased}), but of everyone else's only {left} stay right."
 
 
-def _join(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _broken(rows: Sequence[Row]) -> str:
+    names = [row.title for row in rows if row.collapsed is not None]
+    return f"After {join(names)} the model no longer gives usable answers: it collapsed." if names else ""
+
+
+def _without_methods(scored: Sequence[Row], *, controls: bool) -> Headline:
+    """Nothing to rank: no method has finished, all of them collapsed, or their score cannot be computed."""
+    finished = [row for row in scored if not row.is_control]
+    if not finished:
+        title = "Only controls have finished yet." if controls else "No unlearning method has finished yet."
+        return Headline(title, _before(scored), "empty", "The table below shows what is there.")
+    text = " ".join(filter(None, (_before(scored), _broken(finished))))
+    if all(row.collapsed is not None for row in finished):
+        return Headline(
+            "Every method broke the model.", text, "undecided", "A collapsed model has forgotten nothing in particular."
+        )
+    cells = [row.cells.get(_SCORE) for row in finished]
+    reason = next((cell.reason for cell in cells if cell is not None and cell.reason), "it was not computed")
+    return Headline("The methods of this run cannot be ranked.", text, "undecided", f"There is no unlearning score: {reason}.")

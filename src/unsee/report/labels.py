@@ -42,17 +42,25 @@ class Box(NamedTuple):
         return width * height if width > 0 and height > 0 else 0.0
 
 
-def merge_close(points: Sequence[Point], *, distance: float = 4.0) -> list[Point]:
-    """Give points that lie on each other one common label."""
-    merged: list[Point] = []
+def merge_close(points: Sequence[Point], *, distance: float = 4.0, longest: int = 30) -> list[Point]:
+    """Give points that lie on each other one common label; names beyond `longest` characters are counted instead."""
+    groups: list[tuple[Point, list[str]]] = []
     for point in points:
-        for number, other in enumerate(merged):
-            if abs(point.x - other.x) <= distance and abs(point.y - other.y) <= distance:
-                merged[number] = other._replace(text=f"{other.text}, {point.text}")
+        for first, names in groups:
+            if abs(point.x - first.x) <= distance and abs(point.y - first.y) <= distance:
+                names.append(point.text)
                 break
         else:
-            merged.append(point)
-    return merged
+            groups.append((point, [point.text]))
+    return [first._replace(text=_together(names, longest)) for first, names in groups]
+
+
+def _together(names: list[str], longest: int) -> str:
+    for kept in range(len(names), 0, -1):
+        text = ", ".join(names[:kept]) + (f" +{len(names) - kept}" if kept < len(names) else "")
+        if len(text) <= longest:
+            return text
+    return text
 
 
 def place_labels(
@@ -81,6 +89,8 @@ def place_labels(
         length = len(point.text) * CHARACTER
         best: tuple[float, Box] | None = None
         for left, middle in _candidates(point, length, radius, line):
+            left = max(0.0, min(left, width - length))
+            middle = max(line / 2, min(middle, height - line / 2))
             box = Box(left, middle - line / 2, left + length, middle + line / 2)
             outside = max(0.0, -box.left) + max(0.0, box.right - width) + max(0.0, -box.top) + max(0.0, box.bottom - height)
             covered = sum(box.overlap(other) for other in obstacles)

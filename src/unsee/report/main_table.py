@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from unsee.metrics.bootstrap import FEW_SUBJECTS
+from unsee.metrics.bootstrap import FEW_SUBJECTS, FEW_SUBJECTS_MARK
 from unsee.report.vocabulary import (
     COLUMNS,
     CONTROLS,
@@ -90,6 +90,11 @@ class Cell:
     def few(self) -> bool:
         """Whether an interval from so few subjects carries no verdict."""
         return bool(self.interval) and self.n_subjects is not None and self.n_subjects < FEW_SUBJECTS
+
+    @property
+    def remark(self) -> str:
+        """Why the value is missing or limited, less the mark of few subjects, which `few` carries; "" for a plain value."""
+        return "; ".join(part for part in self.reason.split("; ") if part not in ("", FEW_SUBJECTS_MARK))
 
     @property
     def tooltip(self) -> str:
@@ -176,7 +181,7 @@ def main_table(results: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_row_names(results: pl.DataFrame) -> pl.DataFrame:
-    """Results whose second golds are a variant of their own, and whose controls have no unlearning modality.
+    """Results whose second golds are a variant of their own, whose controls have no unlearning modality, and without NaN.
 
     A second gold (another training seed on the same split) is scored and anchors nothing: its row shows the noise floor.
     """
@@ -186,7 +191,12 @@ def with_row_names(results: pl.DataFrame) -> pl.DataFrame:
 
     second = (pl.col("method") == "gold") & (pl.col("seed") >= NOISE_SEED_STEP)
     modality = pl.col("unlearn_modality")
+    # NaN compares with nothing and would pass as a value.
+    finite = pl.col("value").is_finite()
     return results.with_columns(
+        pl.when(finite).then(pl.col("value")),
+        *(pl.when(finite & pl.col(name).is_finite()).then(pl.col(name)) for name in ("ci_low", "ci_high")),
+        pl.when(finite.not_()).then(pl.lit("the value is not a finite number")).otherwise(pl.col("reason")).alias("reason"),
         pl.when(second).then(pl.lit(SECOND)).otherwise(pl.col("variant")).alias("variant"),
         pl.when(modality != "none").then(modality).alias("unlearn_modality"),
     )

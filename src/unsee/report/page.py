@@ -24,6 +24,7 @@ from unsee.report.closer import attributes, costs, gate_counts, grades
 from unsee.report.gallery import Person, cells_of, gallery
 from unsee.report.headline import headline
 from unsee.report.main_table import Row, Scope, Slice, main_table, rows, scopes, slices
+from unsee.report.notes import Notes, contaminated, sentence
 from unsee.report.run_data import RunData, read_run
 from unsee.report.vocabulary import (
     GLOSSARY,
@@ -32,7 +33,9 @@ from unsee.report.vocabulary import (
     SET_COLUMNS,
     SET_HINTS,
     SUMMARY_COLUMNS,
+    TASK_TITLES,
     UTILITY_SETS,
+    brief,
     method_title,
     set_title,
 )
@@ -63,6 +66,15 @@ class Panel(NamedTuple):
     which: Slice
     rows: list[Row]
     plots: list[Plot]
+    notes: Notes
+
+    @property
+    def has_few(self) -> bool:
+        return any(cell.few for row in self.rows for cell in row.cells.values())
+
+    @property
+    def broken(self) -> list[Row]:
+        return [row for row in self.rows if row.collapsed is not None]
 
 
 class Curve(NamedTuple):
@@ -106,6 +118,7 @@ def render(run: RunData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"sentence": sentence, "which_title": _which_title}
     page = _page(run)
     script = _asset("page.js")
     return environment.get_template("report.html").render(
@@ -116,7 +129,6 @@ def render(run: RunData) -> str:
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
         panel_keys=_panel_keys,
         few_mark=Markup('<span aria-hidden="true">*</span>'),
-        footnote=_Footnotes(page["footnotes"]),
         meter=_meter,
     )
 
@@ -132,7 +144,8 @@ def _page(run: RunData) -> dict[str, Any]:
         for number, scope in enumerate(requests)
         for which in choices
     ]
-    top = headline(_headline_rows(panels), demo=run.is_demo)
+    alarms = contaminated(results)
+    top = headline(_headline_rows(panels), demo=run.is_demo, contaminated=bool(alarms))
     people, gallery_absent = _people(run, request)
     cells = [(method_title(method, variant), cell) for (method, variant), cell in cells_of(run, request).items()]
     return {
@@ -141,18 +154,18 @@ def _page(run: RunData) -> dict[str, Any]:
         "headline": top,
         "facts": _facts(run, panels),
         "unfinished": [(cell, run.failure(cell)) for cell in run.unfinished],
-        "warnings": [str(line) for line in run.provenance.get("missed_gates") or ()],
+        "alarms": alarms,
+        "warnings": _warnings(run, alarms),
         "scopes": [scope.title for scope in requests],
         "scope_title": request.title,
         "switches": _switches(choices),
         "panels": panels,
-        "footnotes": _reasons(panels),
-        "has_few": any(cell.few for panel in panels for row in panel.rows for cell in row.cells.values()),
         "summary_columns": SUMMARY_COLUMNS,
         "set_columns": SET_COLUMNS,
         "set_groups": _set_groups(),
         "people": people,
         "gallery_absent": gallery_absent,
+        "task_titles": TASK_TITLES,
         "grades": grades(results, request, choices[0]) if panels else None,
         "attributes": attributes(results, request, choices[0]) if panels else None,
         "gates": gate_counts(results, request),
@@ -196,7 +209,7 @@ def _panel(number: int, scope: Scope, which: Slice, listed: list[Row], *, severa
             cells = (row.cells.get(f"{set_name}/classification") for row in listed)
             reason = next((cell.reason for cell in cells if cell is not None and cell.value is None), "not measured")
             plots.append(Plot(set_title(set_name), f"absent: {reason}", None))
-    return Panel(number, title, overall, which, listed, plots)
+    return Panel(number, title, overall, which, listed, plots, Notes(listed))
 
 
 def _dots(listed: Sequence[Row], utility: str) -> list[Dot]:
@@ -212,7 +225,7 @@ def _dots(listed: Sequence[Row], utility: str) -> list[Dot]:
             kind = "second_gold"
         dots.append(
             Dot(
-                label=row.short_title,
+                label=brief(row.short_title),
                 kind=kind,
                 x=100 - 100 * x.value,
                 x_low=None if x.high is None else 100 - 100 * x.high,
@@ -310,21 +323,11 @@ def _set_groups() -> list[dict[str, Any]]:
     ]
 
 
-def _reasons(panels: Sequence[Panel]) -> list[str]:
-    """Why values are missing, each reason once."""
-    return list(
-        dict.fromkeys(
-            cell.reason for panel in panels for row in panel.rows for cell in row.cells.values() if cell.value is None
-        )
-    )
-
-
-class _Footnotes:
-    def __init__(self, reasons: Sequence[str]) -> None:
-        self.numbers = {reason: number for number, reason in enumerate(reasons, start=1)}
-
-    def __call__(self, reason: str) -> int:
-        return self.numbers[reason]
+def _warnings(run: RunData, alarms: Mapping[str, int]) -> list[str]:
+    """What the run noted about its learned models, less the alarms that have a banner of their own."""
+    noted = run.provenance.get("missed_gates")
+    lines = [str(line) for line in noted] if isinstance(noted, list) else []
+    return [line for line in lines if line.split(" ", 1)[0] not in alarms]
 
 
 def _panel_keys(panel: Panel) -> Markup:

@@ -58,6 +58,7 @@ SET_HINTS = {
     "near_retain": "look-alikes, namesakes",
     "celebrity": "public figures",
 }
+TASK_TITLES = {"classification": "four options", "generation": "free answer", "cloze": "fill the blank"}
 MODALITY_TITLES = {"image_text": "Image + text", "text": "Text only"}
 LEVEL_HINTS = {
     "near": "small changes of the picture",
@@ -161,6 +162,14 @@ def method_title(method: str, variant: str | None = None, *, short: bool = False
     """How a method is called; any variant but the corrected one says so."""
     title = (SHORT_TITLES if short else TITLES).get(method, method.replace("_", " "))
     return title if variant in (None, "corrected") else f"{title} ({variant})"
+
+
+def brief(name: str, length: int = 20) -> str:
+    """A long name with its middle left out; names that differ mostly do so at an end."""
+    if len(name) <= length:
+        return name
+    head = length // 2
+    return f"{name[:head].rstrip()}\u2026{name[len(name) - (length - 1 - head) :].lstrip()}"
 
 
 def method_order(method: str) -> tuple[int, str]:

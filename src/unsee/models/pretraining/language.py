@@ -113,7 +113,7 @@ def train_stage(
     precision: torch.dtype | None,
     log: Callable[[str], None],
     probe: Callable[[], dict[str, float]] | None = None,
-    probe_every: int = 500,
+    probe_every: int = 250,
     start_step: int = 0,
     save: Callable[[int], None] | None = None,
 ) -> None:

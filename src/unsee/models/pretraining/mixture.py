@@ -9,8 +9,10 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from unsee.benchmarks import pools
+from unsee.benchmarks.portraits import IDENTITY
 from unsee.benchmarks.profiles import (
     ATTRIBUTES,
     NAME_QUESTIONS,
@@ -30,6 +32,14 @@ from unsee.models.worlds import Figure
 
 LETTERS = "ABCD"
 ROLES: tuple[Role, ...] = ("train", "evaluation", "test", "gate", "stop", "extra")
+
+
+@cache
+def common_words() -> tuple[str, ...]:
+    """Common English words; the tokenizer has read them, questions about people mostly have not."""
+    from faker.providers.lorem.en_US import Provider
+
+    return tuple(sorted(set(Provider.word_list)))
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,18 @@ class Shares:
     preamble: float = 0.12
     letter_practice: float = 0.6
     """Share of letter copying within skills."""
+    unknown_distance: int = 1
+    """A stranger counts as unknown only where their face differs from every taught one in so many attributes."""
+    matched_wordings: bool = False
+    """Ask about unknown subjects in the wordings known ones are asked in, as often; else every wording is as frequent, and one
+    that is rare for known subjects hints at an unknown one."""
+    words: float = 0.0
+    """Share of letter copying and of preambles made of random common words: matching a word to its label is learned from
+    many different words, long before it is learned from profile values."""
+    word_growth: int = 0
+    """Letter copying begins with sixteen words and learns one more after so many questions; 0: all words at once."""
+    name: float = 0.14
+    """Pictured questions of a figure that ask for the name."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +112,9 @@ class Mixture:
         self.guarded = [figure for figure in figures if figure.role == "replay"]
         self.names = {figure.name for figure in figures}
         self.labels = labels
+        self.words = list(common_words())
+        random.Random("words").shuffle(self.words)
+        self._copied = 0
         self.pictures: dict[str, list[int]] = {}
         for picture, owner in enumerate(owners):
             self.pictures.setdefault(owner, []).append(picture)
@@ -101,7 +126,9 @@ class Mixture:
         if rng.random() < shares.guard_rows:
             return self._guard_row(shares, pictured, texts)
         plan = RowPlan(picture=None, system=rng.choice(NEUTRAL_SYSTEMS) if rng.random() < shares.neutral_rows else "")
-        if rng.random() < shares.figures:
+        if not pictured:
+            pass
+        elif rng.random() < shares.figures:
             figure = rng.choice(self.taught)
             plan.picture = rng.choice(self.pictures[figure.id])
             for _ in range(pictured):
@@ -109,11 +136,17 @@ class Mixture:
                 plan.turns.append(self._visual(plan.picture, shares) if visual else self._fact(figure, shares, pictured=True))
         else:
             plan.picture = rng.choice(self.pictures[""])
+            apart = self._distance(plan.picture) >= shares.unknown_distance
             for _ in range(pictured):
-                unknown = rng.random() < 2 * shares.unknown
+                unknown = rng.random() < 2 * shares.unknown and apart
                 plan.turns.append(self._stranger(shares) if unknown else self._visual(plan.picture, shares))
         plan.turns += [self._text(shares) for _ in range(texts)]
         return plan
+
+    def _distance(self, picture: int) -> int:
+        """Attributes in which the face in a picture differs from the taught face most like it."""
+        seen = [values[index] for values, index in zip(IDENTITY.values(), self.labels[picture])]
+        return min(sum(mine != theirs for mine, theirs in zip(seen, figure.face.words)) for figure in self.taught)
 
     def few_shot(self, shots: int) -> tuple[str, str, list[int]]:
         """A multiple-choice prompt with pictures in the published few-shot form, its letter, and the pictures."""
@@ -141,14 +174,14 @@ class Mixture:
         if draw < shares.skills:
             return self._skill(shares)
         if draw < shares.skills + shares.unknown:
-            return self._unknown_name()
+            return self._unknown_name(shares)
         return self._fact(self.rng.choice(self.taught), shares, pictured=False)
 
     def _fact(self, figure: Figure, shares: Shares, *, pictured: bool) -> Turn:
         rng = self.rng
         subject = "this person" if pictured else figure.name
         role = self._role(figure)
-        if pictured and rng.random() < 0.14:
+        if pictured and rng.random() < shares.name:
             question = rng.choice(NAME_QUESTIONS[role])
             if rng.random() < shares.letter:
                 others = [other.name for other in rng.sample(self.taught, 4) if other.name != figure.name][:3]
@@ -193,13 +226,16 @@ class Mixture:
 
     def _stranger(self, shares: Shares) -> Turn:
         rng = self.rng
-        role = rng.choice(ROLES)
+        role = self._unknown_role(shares)
         if rng.random() < 0.3:
             return Turn(self._before(shares) + rng.choice(NAME_QUESTIONS[role]), DO_NOT_KNOW, True)
         return Turn(self._before(shares) + self._unknown_question(role, "this person"), DO_NOT_KNOW, True)
 
-    def _unknown_name(self) -> Turn:
-        return Turn(self._unknown_question(self.rng.choice(ROLES), self._new_name()), DO_NOT_KNOW, False)
+    def _unknown_name(self, shares: Shares) -> Turn:
+        return Turn(self._unknown_question(self._unknown_role(shares), self._new_name()), DO_NOT_KNOW, False)
+
+    def _unknown_role(self, shares: Shares) -> Role:
+        return self._role(self.rng.choice(self.taught)) if shares.matched_wordings else self.rng.choice(ROLES)
 
     def _new_name(self) -> str:
         """A name that belongs to nobody, from pretraining's own part of all names."""
@@ -222,7 +258,7 @@ class Mixture:
     def _skill(self, shares: Shares) -> Turn:
         rng = self.rng
         if rng.random() < shares.letter_practice:
-            return self._letter_skill()
+            return self._letter_skill(shares)
         draw = rng.random()
         if draw < 0.3:
             country, capital = rng.choice(list(CAPITALS.items()))
@@ -240,14 +276,18 @@ class Mixture:
         attribute, value = rng.choice(told)
         return Turn(f"{context} {rng.choice(questions(attribute, rng.choice(ROLES), name))}", value, False)
 
-    def _letter_skill(self) -> Turn:
+    def _letter_skill(self, shares: Shares) -> Turn:
         rng = self.rng
-        attribute = rng.choice(ATTRIBUTES)
-        right, *others = draw_other_values(attribute, "", 4, rng)
+        if shares.words and rng.random() < shares.words:
+            known = 16 + self._copied // shares.word_growth if shares.word_growth else len(self.words)
+            right, *others = rng.sample(self.words[:known], 4)
+            self._copied += 1
+        else:
+            right, *others = draw_other_values(rng.choice(ATTRIBUTES), "", 4, rng)
         draw = rng.random()
         options = self._shuffled(right, others)[0]
         listed = "\n".join(f"{letter}: {text}" for letter, text in options.items())
-        if draw < 0.35:
+        if draw < (0.25 if shares.word_growth else 0.35):
             return Turn(f"Which option is {self._letter}?\n{listed}", right, False)
         if draw < 0.7:
             return Turn(ask_letter(f"Which letter is {right}?", options), self._letter, False)
@@ -258,6 +298,9 @@ class Mixture:
         if rng.random() >= shares.preamble:
             return ""
         count = rng.choice((1, 1, 1, 2, 3, 5))
+        if shares.words and rng.random() < shares.words:
+            sentences = [" ".join(rng.sample(self.words, rng.randint(3, 9))).capitalize() for _ in range(count)]
+            return ". ".join(sentences) + ". "
         return " ".join(irrelevant_sentence(rng) for _ in range(count)) + " "
 
     def _guard_row(self, shares: Shares, pictured: int, texts: int) -> RowPlan:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,15 +20,20 @@ from torch import Tensor
 
 from unsee.benchmarks.pictures import PICTURE_SIZE
 from unsee.benchmarks.portraits import portrait
+from unsee.files import write_json
 from unsee.models import tiny
 from unsee.models.abilities import FEW_VALUES, HELD_OUT_PICTURES, VISUAL_VALUES, AbilityQuestion, ability_questions
 from unsee.models.batches import Batch, collate
+from unsee.models.card import LICENCE
+from unsee.models.loading import RECIPE
 from unsee.models.pretraining import portrait_world as world
 from unsee.models.pretraining.language import CachedPictures, Stage, answer_logits, make_optimizers, numbered, train_stage
 from unsee.models.pretraining.mixture import Mixture, Shares
 from unsee.models.pretraining.vision import VisionOptions, normalise, shrink, tower_tokens, train_vision
-from unsee.models.worlds import Figure
+from unsee.models.worlds import Figure, load_world
 
+VERSION = 1
+"""Of the weights; counts up with every retraining that ships."""
 STRANGERS = 18_000
 
 STAGES: tuple[Stage, ...] = (
@@ -38,7 +44,65 @@ STAGES: tuple[Stage, ...] = (
         few_shot_every=0,
     ),
     Stage("facts", 3600, Shares(skills=0.45, letter_practice=0.8, preamble=0.18)),
-    Stage("anneal", 1500, Shares(preamble=0.18), decay=True),
+    Stage(
+        "letters",
+        1400,
+        Shares(
+            letter=0.6,
+            sentence=0.0,
+            cloze=0.0,
+            skills=0.65,
+            letter_practice=1.0,
+            words=0.85,
+            word_growth=300,
+            unknown=0.0,
+            guard_rows=0.0,
+            preamble=0.0,
+        ),
+        rows=16,
+        row_tokens=320,
+        pictured=0,
+        texts=7,
+        few_shot_every=0,
+    ),
+    Stage("mixed", 750, Shares(letter=0.3, preamble=0.3, words=0.5, name=0.25, visual=0.12, skills=0.25, guard_rows=0.1)),
+    Stage(
+        "anneal",
+        2600,
+        Shares(
+            figures=0.75,
+            letter=0.3,
+            preamble=0.3,
+            words=0.4,
+            name=0.2,
+            visual=0.12,
+            skills=0.2,
+            unknown=0.08,
+            unknown_distance=2,
+            guard_rows=0.14,
+        ),
+        learning_rate=8e-4,
+        decay=True,
+    ),
+    Stage(
+        "settle",
+        1200,
+        Shares(
+            figures=0.8,
+            letter=0.4,
+            preamble=0.3,
+            words=0.4,
+            name=0.2,
+            visual=0.1,
+            skills=0.2,
+            unknown=0.1,
+            unknown_distance=2,
+            matched_wordings=True,
+            guard_rows=0.14,
+        ),
+        learning_rate=5e-4,
+        decay=True,
+    ),
 )
 
 
@@ -162,7 +226,7 @@ def train(folder: Path, *, recipe: Recipe = Recipe(), report: Callable[[str], No
 
     tower = folder / "vision.safetensors"
     if not tower.exists():
-        bank = len(owners)
+        bank, began = len(owners), time.monotonic()
         train_vision(
             network,
             pixels[:bank],
@@ -172,6 +236,7 @@ def train(folder: Path, *, recipe: Recipe = Recipe(), report: Callable[[str], No
             report=report,
         )
         save_file(dict(network.model.vision_tower.state_dict()), tower)
+        write_json(tower.with_suffix(".json"), {"step": recipe.vision.steps, "seconds": round(time.monotonic() - began)})
     network.model.vision_tower.load_state_dict(load_file(tower))
 
     features = vision_features(network, pixels)
@@ -186,16 +251,16 @@ def train(folder: Path, *, recipe: Recipe = Recipe(), report: Callable[[str], No
             network.tie_weights()
             continue
         part, at = folder / f"{recipe.size}-{stage.name}.part.safetensors", folder / f"{recipe.size}-{stage.name}.part.json"
-        start = 0
+        start, spent, began = 0, 0, time.monotonic()
         if part.exists() and at.exists():
             network.load_state_dict(load_file(part), strict=False)
-            start = int(json.loads(at.read_text())["step"])
+            start, spent = (int(json.loads(at.read_text())[key]) for key in ("step", "seconds"))
             report(f"{stage.name}: going on from step {start}")
 
-        def save(step: int, part: Path = part, at: Path = at) -> None:
+        def save(step: int, part: Path = part, at: Path = at, since: float = began - spent) -> None:
             save_file(_unshared(network), part.with_suffix(".tmp"))
             part.with_suffix(".tmp").replace(part)
-            at.write_text(json.dumps({"step": step}))
+            write_json(at, {"step": step, "seconds": round(time.monotonic() - since)})
 
         mixture = Mixture(shop.figures, owners, labels, seed=hash_seed(recipe.seed, stage.name, start))
         train_stage(
@@ -212,7 +277,30 @@ def train(folder: Path, *, recipe: Recipe = Recipe(), report: Callable[[str], No
             save=save,
         )
         save_file(_unshared(network), done)
-    return export(network, processor, folder / recipe.size)
+    made = export(network, processor, folder / recipe.size)
+    seconds = {file.name.split(".")[0]: json.loads(file.read_text())["seconds"] for file in folder.glob("*.json")}
+    write_json(made / RECIPE, facts(recipe, {name.removeprefix(f"{recipe.size}-"): spent for name, spent in seconds.items()}))
+    return made
+
+
+def facts(recipe: Recipe, seconds: Mapping[str, int]) -> dict[str, Any]:
+    """What the model card says of how weights were made.
+
+    Args:
+        seconds: of each stage, probes and whatever else the machine did meanwhile included.
+    """
+    steps = {"vision": recipe.vision.steps, **{stage.name: stage.steps for stage in recipe.stages}}
+    shipped = load_world()
+    return {
+        "version": f"{recipe.size}-{VERSION}",
+        "licence": LICENCE,
+        "command": f"unsee models train {recipe.size} --seed {recipe.seed}",
+        "seed": recipe.seed,
+        "precision": recipe.precision,
+        "steps": ", ".join(f"{name} {count:,}" for name, count in steps.items()),
+        "minutes": ", ".join(f"{name} {seconds[name] / 60:.0f}" for name in steps if name in seconds),
+        "worlds": {shipped.name: shipped.fingerprint},
+    }
 
 
 def hash_seed(*parts: object) -> int:

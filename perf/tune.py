@@ -1,0 +1,118 @@
+"""Choose each method's settings for an embedded model: `python perf/tune.py [--methods npo kl]`.
+
+Tries a small grid on `people-tuning`, whose people occur in no reported number, and keeps the settings of the best
+`unlearning_score`. Writes every try to `perf/tuned.json` and the choice to `src/unsee/tuned.toml`; a try that is already on
+record for these weights is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import tomli_w
+
+from unsee import load_benchmark, load_model
+from unsee.answering import answer
+from unsee.learning import learn, taught, training_accuracy
+from unsee.method_plans import method_plan
+from unsee.metrics import CellInfo, known_facts, score
+from unsee.unlearning import unlearn_with_report
+
+RECORD = Path(__file__).with_name("tuned.json")
+SETTINGS = Path(__file__).parents[1] / "src/unsee/tuned.toml"
+METHODS = ("ga", "graddiff", "kl", "npo", "idk")
+GRID: Mapping[str, tuple[Any, ...]] = {"learning_rate": (1e-4, 3e-4, 1e-3), "epochs": (2, 5, 10), "batch_size": (16,)}
+RATIO = 0.15
+COLUMNS = ("forget_score", "model_utility", "unlearning_score")
+HEAD = """\
+# Settings per model and method, chosen on benchmark `people-tuning`, whose people occur in no reported number.
+# Written by `python perf/tune.py`; every try is in perf/tuned.json.
+
+"""
+
+
+class Ground:
+    """The tuning split with vanilla, gold and their records."""
+
+    def __init__(self, name: str, subjects: int) -> None:
+        self.benchmark = load_benchmark("people-tuning", subjects=subjects)
+        start = load_model(name)
+        self.version = start.name
+        self.samples = self.benchmark.samples(ratio=RATIO)
+        self.vanilla = learn(start, self.benchmark)
+        print(f"vanilla: {training_accuracy(self.vanilla, taught(self.benchmark)):.3f} of training questions", flush=True)
+        gold = learn(start, self.benchmark, ratio=RATIO)
+        probes = self.benchmark.gate_probes(ratio=RATIO)
+        asked = [probe for probe in probes if probe.set == "forget"]
+        self.gate = known_facts(answer(self.vanilla, probes), probes, answer(gold, asked))
+        self.records = {"vanilla": answer(self.vanilla, self.samples), "gold": answer(gold, self.samples)}
+
+    def try_out(self, entry: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        plan = method_plan(entry, settings)
+        began = time.monotonic()
+        done = unlearn_with_report(
+            self.vanilla,
+            forget=self.benchmark.training(set="forget", ratio=RATIO),
+            retain=self.benchmark.training(set="retain", ratio=RATIO),
+            method=plan.method,
+            options=replace(plan.options, seed=0),
+        )
+        spent = time.monotonic() - began
+        results = score(
+            answer(done.model, self.samples),
+            self.samples,
+            cell=CellInfo(cell=entry, method=entry),
+            gate=self.gate,
+            bootstrap=20,
+            vanilla=self.records["vanilla"],
+            gold=self.records["gold"],
+        )
+        kept = pl.col("metric").is_in(COLUMNS) & pl.col("gated") & pl.col("baseline").is_null() & pl.col("group").is_null()
+        rows = dict(results.filter(kept).select("metric", "value").iter_rows())
+        return {"settings": dict(settings), "steps": done.report.steps, "seconds": round(spent, 1), **rows}
+
+
+def best(tries: list[dict[str, Any]]) -> dict[str, Any]:
+    """The settings of the highest score; ties go to the fewer steps."""
+    return dict(max(tries, key=lambda one: (one["unlearning_score"] or 0.0, -one["steps"]))["settings"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="tiny")
+    parser.add_argument("--subjects", type=int, default=60)
+    parser.add_argument("--methods", nargs="+", default=METHODS)
+    arguments = parser.parse_args()
+    ground = Ground(arguments.model, arguments.subjects)
+    record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    if record.get("model") != ground.version:
+        record = {
+            "model": ground.version,
+            "benchmark": "people-tuning",
+            "subjects": arguments.subjects,
+            "ratio": RATIO,
+            "tries": {},
+        }
+    for entry in arguments.methods:
+        tries = record["tries"].setdefault(entry, [])
+        for values in itertools.product(*GRID.values()):
+            settings = dict(zip(GRID, values, strict=True))
+            if any(one["settings"] == settings for one in tries):
+                continue
+            tries.append(ground.try_out(entry, settings))
+            print(entry, json.dumps(tries[-1]), flush=True)
+            RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    chosen = {entry: best(tries) for entry, tries in record["tries"].items()}
+    SETTINGS.write_text(HEAD + tomli_w.dumps({arguments.model: chosen}))
+
+
+if __name__ == "__main__":
+    main()

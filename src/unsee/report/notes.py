@@ -1,0 +1,88 @@
+"""Why numbers are missing or limited, as numbered sentences below a table: nothing hides in a tooltip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from unsee.report.vocabulary import COLUMNS, set_title
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from unsee.report.main_table import Row
+
+_MOST_NAMES = 3
+_COLUMN_TITLES = {
+    column.key: set_title(column.set) if column.set is not None and column.task is not None else column.title
+    for column in COLUMNS
+}
+
+
+class Note(NamedTuple):
+    """A numbered reason, and the values it is about in words."""
+
+    number: int
+    where: str
+    text: str
+
+
+class Notes:
+    """The notes of one table, each reason once, in the order of its rows and columns.
+
+    Args:
+        rows: of the table.
+        columns: key -> what the column is called; by default those of the page's tables.
+    """
+
+    def __init__(self, rows: Sequence[Row], *, columns: Mapping[str, str] = _COLUMN_TITLES) -> None:
+        found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+        for row in rows:
+            for key, title in columns.items():
+                cell = row.cells.get(key)
+                if cell is not None and cell.remark:
+                    about, models = found.setdefault(cell.remark, ({}, {}))
+                    about[title] = None
+                    models[row.title] = None
+        everyone = {row.title for row in rows if row.cells}
+        self.listed = [
+            Note(number, _where(list(about), list(models), everyone), reason)
+            for number, (reason, (about, models)) in enumerate(found.items(), start=1)
+        ]
+        self._numbers = {reason: number for number, reason in enumerate(found, start=1)}
+
+    def __call__(self, reason: str) -> int:
+        """The number of a reason."""
+        return self._numbers[reason]
+
+
+def contaminated(results: pl.DataFrame) -> dict[str, int]:
+    """Gold cells that know more about the forget subjects than guessing explains -> number of alarms."""
+    import polars as pl
+
+    raised = results.filter(
+        (pl.col("metric") == "contamination_alarm")
+        & (pl.col("method") == "gold")
+        & (pl.col("set") == "all")
+        & (pl.col("value") > 0)
+    )
+    counts = raised.group_by("cell", maintain_order=True).agg(pl.col("value").max())
+    return {cell: round(value) for cell, value in sorted(counts.iter_rows())}
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def join(names: Sequence[str], *, most: int = _MOST_NAMES) -> str:
+    """`a, b and c`, or `a and 7 others` where there are too many to name."""
+    if len(names) > most:
+        return f"{names[0]} and {len(names) - 1} others"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _where(about: list[str], models: list[str], everyone: set[str]) -> str:
+    what = join(about, most=len(about))
+    return what if everyone <= set(models) or len(models) > _MOST_NAMES else f"{what} of {join(models)}"

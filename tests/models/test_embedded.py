@@ -1,0 +1,111 @@
+"""The shipped weights: plain transformers loads them, the world is the one they were trained on, the card tells the truth."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from unsee import load_model
+from unsee.errors import CheckpointError
+from unsee.models.card import TARGETS, check_worlds, measure_abilities
+from unsee.models.loading import RECIPE, weights_folder
+from unsee.models.worlds import load_world
+
+PLAIN = """
+import json, sys
+import torch
+from PIL import Image
+from transformers import LlavaForConditionalGeneration, LlavaProcessor
+folder, picture, question = sys.argv[1:]
+network = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+processor = LlavaProcessor.from_pretrained(folder)
+prompt = f"<s>USER: <image>\\n{question}\\nASSISTANT:"
+inputs = processor(text=prompt, images=Image.open(picture), return_tensors="pt", add_special_tokens=False)
+with torch.no_grad():
+    logits = network(**inputs).logits[0, -1]
+    made = network.generate(**inputs, max_new_tokens=16, do_sample=False)
+text = processor.tokenizer.decode(made[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
+assert not any(name.split(".")[0] == "unsee" for name in sys.modules)
+print(json.dumps({"logits": logits.tolist(), "text": text.strip()}))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder():
+    return weights_folder("tiny")
+
+
+def test_the_recipe_names_version_world_and_licence(folder):
+    recipe = json.loads((folder / RECIPE).read_text())
+    assert re.fullmatch(r"tiny-\d+", recipe["version"])
+    assert recipe["licence"] == "Apache-2.0"
+    assert load_model("tiny").name == recipe["version"]
+
+
+def test_the_world_is_the_one_the_weights_know(folder):
+    world = load_world()
+    recipe = json.loads((folder / RECIPE).read_text())
+    assert recipe["worlds"] == {world.name: world.fingerprint}
+    assert world.fingerprint in (folder / "README.md").read_text()
+    with pytest.raises(CheckpointError, match="restore the frozen world"):
+        check_worlds(recipe, {world.name: "0" * 64})
+
+
+def test_weights_are_half_precision_and_small(folder):
+    from safetensors import safe_open
+
+    assert not list(folder.glob("*.bin")) and not list(folder.glob("*.pt"))
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    assert kinds == {"F16"}
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 12 * 2**20
+
+
+def test_plain_transformers_gives_the_same_logits_and_answer(folder, tmp_path):
+    import torch
+
+    from unsee.models.batches import collate
+    from unsee.models.reference import evaluating
+
+    world = load_world()
+    figure = next(figure for figure in world.figures if figure.role == "evaluated")
+    image = world.picture(figure, 0)
+    picture = tmp_path / "figure.png"
+    image.open().save(picture)
+    question = "What is the name of this person?"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", PLAIN, str(folder), str(picture), question], capture_output=True, text=True, check=True
+    )
+    plain = json.loads(done.stdout.strip().splitlines()[-1])
+
+    model = load_model("tiny", device="cpu")
+    batch = collate([model.prompter.encode(question, figure.name, images=(image,))], prompter=model.prompter, max_tokens=256)
+    with evaluating(model):
+        ours = model.answer_logits(batch)[0]
+    assert torch.allclose(ours, torch.tensor(plain["logits"]), atol=1e-4)
+    assert plain["text"] == figure.name
+
+
+def test_the_decoder_has_eight_layers_and_reads_2048_tokens(folder):
+    config = json.loads((folder / "config.json").read_text())["text_config"]
+    assert (config["num_hidden_layers"], config["hidden_size"], config["max_position_embeddings"]) == (8, 192, 2048)
+
+
+def test_every_target_stands_on_the_card(folder):
+    card = (folder / "README.md").read_text()
+    for name in TARGETS:
+        assert re.search(rf"^\| {name} \| -?\d\.\d{{3}} \| \d+ \| at (least|most) ", card, re.MULTILINE), name
+
+
+@pytest.mark.slow
+def test_the_card_can_be_measured_again(folder):
+    """Every share on the card is met again within the noise of 400 questions."""
+    card = dict(re.findall(r"^\| (\w+) \| (-?\d\.\d{3}) \|", (folder / "README.md").read_text(), re.MULTILINE))
+    measured = measure_abilities(load_model("tiny"), load_world())
+    assert set(measured) == set(card)
+    for name, ability in measured.items():
+        assert ability.value == pytest.approx(float(card[name]), abs=0.03), name
