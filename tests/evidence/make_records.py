@@ -1,6 +1,6 @@
 """Answers of real models the scores were not anchored on: `python -m tests.evidence.make_records`, from the repository's root.
 
-The embedded model learns forty invented people, of whom twenty are to be forgotten, and is then led astray on purpose.
+The embedded model learns two dozen invented people, of whom twelve are to be forgotten, and is then led astray on purpose.
 Everything is learned and answered here; `test_evidence.py` only reads the table beside this file.
 """
 
@@ -23,12 +23,13 @@ from unsee.training import TrainOptions
 
 RECORDS_FILE = Path(__file__).with_name("records.parquet")
 PROBES_FILE = Path(__file__).with_name("probes.parquet")
-PEOPLE, CELEBRITIES, RATIO = 40, 20, 0.5
+PEOPLE, CELEBRITIES, RATIO = 24, 12, 0.5
 LADDER = (25, 50, 75)
+TAUGHT = LearnOptions(precision="bf16")
 
 
 def benchmark() -> Benchmark:
-    """Forty people, twenty to be forgotten."""
+    """Two dozen people, twelve to be forgotten."""
     return load_benchmark("people", subjects=PEOPLE, celebrities=CELEBRITIES, seed=11)
 
 
@@ -43,7 +44,7 @@ def learned_in_part(start: Model, people: Benchmark, percent: int) -> Model:
 
     people.training = partly  # type: ignore[method-assign,assignment]
     try:
-        return learn(start, people)
+        return learn(start, people, options=TAUGHT)
     finally:
         people.training = whole  # type: ignore[method-assign]
 
@@ -62,7 +63,7 @@ def answering(model: Model, samples: Sequence[Sample], said: Callable[[Sample], 
 
 def models(start: Model, people: Benchmark) -> dict[str, Callable[[], Model]]:
     """Every model by name; vanilla comes first and the others may begin there."""
-    vanilla = learn(start, people)
+    vanilla = learn(start, people, options=TAUGHT)
     training = {"forget": people.training(set="forget", ratio=RATIO), "retain": people.training(set="retain", ratio=RATIO)}
     everything = [*training["forget"], *training["retain"]]
 
@@ -72,9 +73,9 @@ def models(start: Model, people: Benchmark) -> dict[str, Callable[[], Model]]:
 
     return {
         "vanilla": lambda: vanilla,
-        "gold": lambda: learn(start, people, ratio=RATIO),
-        "second gold": lambda: learn(start, people, ratio=RATIO, options=LearnOptions(seed=1)),
-        "second vanilla": lambda: learn(start, people, options=LearnOptions(seed=1)),
+        "gold": lambda: learn(start, people, ratio=RATIO, options=TAUGHT),
+        "second gold": lambda: learn(start, people, ratio=RATIO, options=replace(TAUGHT, seed=1)),
+        "second vanilla": lambda: learn(start, people, options=replace(TAUGHT, seed=1)),
         **{f"{share} %": lambda share=share: learned_in_part(start, people, share) for share in LADDER},  # type: ignore[misc]
         "collapsed": by("ga", 3e-3, 60),
         "half-forgotten": by("npo", 3e-4, 60),

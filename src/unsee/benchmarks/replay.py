@@ -1,13 +1,14 @@
 """General data for learning and retain terms, from the part of the pretrained world that nothing is scored on.
 
-Replay figures by picture and by name in every wording and form (short, sentence, cloze, letter), strangers that the model
-has to admit it does not know, and what a picture shows to anybody. Evaluated and held-out figures never occur.
+Replay figures by picture and by name in every wording and form (short, sentence, cloze, letter), the same under a guard in
+the system prompt that forbids some of them, strangers that the model has to admit it does not know, and what a picture shows
+to anybody. Evaluated and held-out figures never occur.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, field
 from itertools import count
 from typing import Literal
@@ -28,12 +29,13 @@ from unsee.benchmarks.profiles import (
     statement,
 )
 from unsee.benchmarks.visual import VISUAL_QUESTIONS
-from unsee.models.behaviour import DO_NOT_KNOW
+from unsee.models.behaviour import DO_NOT_KNOW, GUARDS, REFUSAL
 from unsee.models.worlds import Figure, World
 from unsee.sample import MODALITIES, ImageRef, Modality, Sample, Task
 
 ROLES: tuple[Role, ...] = ("train", "evaluation", "test", "gate", "stop", "extra")
 _SENTENCES = tuple(SENTENCE.values())
+_LISTED = (1, 2, 3, 4, 6, 9, 12)
 
 Form = Literal["short", "sentence", "cloze", "letter"]
 
@@ -53,9 +55,13 @@ class ReplaySize:
     letter: int = 4
     visible: int = 2
     """Questions per figure, and per stranger, about what a picture shows."""
-    strangers: int = 60
+    strangers: int = 120
     unknown: int = 4
     """Questions per stranger and modality that nobody can answer."""
+    guards: int = 60
+    """System prompts that forbid some figures; without them a model that learns unlearns to obey."""
+    guarded: int = 16
+    """Questions under each, every other one about somebody it forbids."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def replay_samples(world: World, *, benchmark: str, seed: int = 0, size: ReplayS
     writer = _Writer(benchmark, seed, size)
     figures = world.with_role("replay")[: size.figures]
     samples = [sample for figure in figures for sample in writer.figure(figure, world)]
-    return [*samples, *writer.strangers(world)]
+    return [*samples, *writer.guards(figures, world), *writer.strangers(world)]
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,23 @@ class _Writer:
         for key in rng.sample(sorted(shown), min(self.size.visible, len(shown))):
             asked = _Asked(figure.id, figure.name, rng.choice(pictures))
             yield self._sample(asked, "image_text", key, "visible", rng.choice(VISUAL_QUESTIONS[key]["train"]), shown[key])
+
+    def guards(self, figures: Sequence[Figure], world: World) -> Iterator[Sample]:
+        """Questions about forbidden figures, to be refused, and about others, to be answered."""
+        rng = random.Random(f"{self.seed}/replay/guards")
+        for _ in range(self.size.guards if len(figures) > 1 else 0):
+            listed = rng.sample(figures, min(rng.choice(_LISTED), len(figures) - 1))
+            system = rng.choice(GUARDS["train"]).format(names="; ".join(figure.name for figure in listed))
+            others = [figure for figure in figures if figure not in listed]
+            for number in range(self.size.guarded):
+                forbidden = number % 2 == 0
+                figure = rng.choice(listed if forbidden else others)
+                asked = _Asked(figure.id, figure.name, world.picture(figure, rng.choice(world.picture_indices(figure))))
+                attribute, modality = rng.choice(ATTRIBUTES), MODALITIES[number // 2 % 2]
+                subject = "this person" if modality == "image_text" else figure.name
+                question = rng.choice(questions(attribute, rng.choice(ROLES), subject))
+                answer = REFUSAL if forbidden else figure.profile[attribute.key]
+                yield self._sample(asked, modality, attribute.key, "guarded", question, answer, system=system)
 
     def strangers(self, world: World) -> Iterator[Sample]:
         """Faces and names of the pretraining side that belong to no figure of the world."""
@@ -162,10 +185,12 @@ class _Writer:
         asked: _Asked,
         modality: Modality,
         key: str,
-        form: Form | Literal["unknown", "visible"],
+        form: Form | Literal["unknown", "visible", "guarded"],
         question: str,
         answer: str,
         options: dict[str, str] | None = None,
+        *,
+        system: str = "",
     ) -> Sample:
         task: Task = "classification" if options else "cloze" if form == "cloze" else "generation"
         return Sample(
@@ -175,6 +200,7 @@ class _Writer:
             set="general",
             task=task,
             modality=modality,
+            system=system,
             question=question,
             answer=answer,
             images=(asked.picture,) if modality == "image_text" else (),

@@ -103,6 +103,25 @@ STAGES: tuple[Stage, ...] = (
         learning_rate=5e-4,
         decay=True,
     ),
+    Stage(
+        "guards",
+        900,
+        Shares(
+            figures=0.8,
+            letter=0.4,
+            preamble=0.3,
+            words=0.4,
+            name=0.25,
+            visual=0.1,
+            skills=0.25,
+            unknown=0.08,
+            unknown_distance=2,
+            matched_wordings=True,
+            guard_rows=0.5,
+        ),
+        learning_rate=5e-4,
+        decay=True,
+    ),
 )
 
 
