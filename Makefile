@@ -23,7 +23,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 numbers: $(VENV)/.installed-dev
-	$(BIN)/python perf/numbers.py
+	$(BIN)/python perf/make_numbers.py
 
 install: $(VENV)/.installed
 

@@ -422,7 +422,7 @@ def test_replay_shows_replay_figures_and_strangers_only(benchmark, world):
     pictures = {world.picture(f, i).sha256 for f in world.figures if f.role != "replay" for i in range(4)}
     for sample in samples:
         assert sample.set == "general" and sample.metadata["name"] not in hidden
-        assert not any(name in sample.question for name in hidden)
+        assert not any(name in sample.question + sample.system for name in hidden)
         assert sample.image_sha256 not in pictures
     people_pictures = {sample.image_sha256 for sample in benchmark.samples(modality="image_text")}
     assert not people_pictures & {sample.image_sha256 for sample in samples if sample.images}
@@ -431,7 +431,7 @@ def test_replay_shows_replay_figures_and_strangers_only(benchmark, world):
 def test_replay_forms(benchmark):
     samples = benchmark.replay()
     forms = {form: [s for s in samples if s.metadata["form"] == form] for form in {s.metadata["form"] for s in samples}}
-    assert set(forms) == {"short", "sentence", "cloze", "letter", "unknown", "visible"}
+    assert set(forms) == {"short", "sentence", "cloze", "letter", "unknown", "visible", "guarded"}
     assert all(s.options and s.options[s.correct_option] == s.answer for s in forms["letter"])
     letters = Counter(s.correct_option for s in forms["letter"])
     assert len(set(letters.values())) == 1 and len(letters) == 4
@@ -440,6 +440,9 @@ def test_replay_forms(benchmark):
     assert all(s.subject.startswith("stranger") for s in forms["unknown"])
     assert all(s.images for s in forms["visible"])
     assert {s.modality for s in forms["short"]} == {"image_text", "text"}
+    assert all(not s.system for s in samples if s.metadata["form"] != "guarded")
+    refused = [s.metadata["name"] in s.system for s in forms["guarded"]]
+    assert refused == [s.answer == "I cannot answer that." for s in forms["guarded"]] and sum(refused) * 2 == len(refused)
     assert benchmark.replay() == samples
 
 

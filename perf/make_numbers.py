@@ -1,4 +1,4 @@
-"""Regenerate every documented number: `python perf/numbers.py [--tune] [--only NAME ...]`.
+"""Regenerate every documented number: `python perf/make_numbers.py [--tune] [--only NAME ...]`.
 
 Runs the commands below, writes what they print to docs/numbers.md with the command and the machine beside it, and renews the
 model card. `--tune` also repeats the search for tuned defaults.
