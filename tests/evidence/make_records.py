@@ -78,7 +78,7 @@ def models(start: Model, people: Benchmark) -> dict[str, Callable[[], Model]]:
         "second vanilla": lambda: learn(start, people, options=replace(TAUGHT, seed=1)),
         **{f"{share} %": lambda share=share: learned_in_part(start, people, share) for share in LADDER},  # type: ignore[misc]
         "collapsed": by("ga", 3e-3, 60),
-        "half-forgotten": by("npo", 3e-4, 60),
+        "hardly touched": by("npo", 3e-4, 60),
         "over-forgotten": by("graddiff", 1e-3, 200),
         "refusing": lambda: answering(vanilla, everything, lambda one: "I don't know.", steps=150),
         "always A": lambda: answering(vanilla, everything, lambda one: "A", steps=150),

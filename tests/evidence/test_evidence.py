@@ -43,8 +43,10 @@ def results(people, records, gate):
 def value(results):
     whole = results.filter(pl.col("baseline").is_null() & pl.col("group").is_null() & pl.col("level").is_null())
 
-    def of(cell: str, metric: str, *, gated: bool = False, **where: str) -> float:
-        rows = whole.filter(cell=cell, metric=metric, gated=gated, **where)
+    def of(cell: str, metric: str, *, gated: bool | None = False, modality: str | None = None, **where: str) -> float:
+        rows = whole.filter(
+            pl.col("gated").eq_missing(gated), pl.col("modality").eq_missing(modality), cell=cell, metric=metric, **where
+        )
         assert rows.height == 1, f"{rows.height} rows of {metric} for {cell}"
         return rows["value"].item()
 
@@ -82,8 +84,9 @@ def test_broken_models_score_near_zero(value, broken):
     assert value(broken, "model_utility") < 0.1
 
 
-def test_a_half_forgotten_model_lies_between(value):
-    assert 0.02 < value("half-forgotten", "forget_score") < 0.98
+def test_a_model_that_was_hardly_touched_has_not_forgotten(value):
+    assert value("hardly touched", "forget_score") < 0.05
+    assert value("hardly touched", "model_utility") > 0.95
 
 
 def test_over_forgetting_costs(value):
@@ -94,7 +97,7 @@ def test_over_forgetting_costs(value):
 
 
 def test_gold_is_not_contaminated(value):
-    assert value("gold", "contamination_alarm", set="all") == 0
+    assert value("gold", "contamination_alarm", gated=None, set="all") == 0
 
 
 def test_a_model_that_was_taught_them_raises_the_alarm(people, records):
@@ -108,6 +111,6 @@ def test_a_model_that_was_taught_them_raises_the_alarm(people, records):
 
 def test_the_gate_keeps_what_vanilla_knows(value):
     for cell in ("vanilla", "gold", "collapsed"):
-        known = value(cell, "gate_n_known", set="forget", modality="text")
-        assert known == value("vanilla", "gate_n_known", set="forget", modality="text")
-        assert 0 < known <= value(cell, "gate_n_raw", set="forget", modality="text")
+        known = value(cell, "gate_n_known", gated=None, set="forget", modality="text")
+        assert known == value("vanilla", "gate_n_known", gated=None, set="forget", modality="text")
+        assert 0 < known <= value(cell, "gate_n_raw", gated=None, set="forget", modality="text")
