@@ -94,14 +94,9 @@ def main() -> None:
     arguments = parser.parse_args()
     ground = Ground(arguments.model, arguments.subjects)
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    if record.get("model") != ground.version:
-        record = {
-            "model": ground.version,
-            "benchmark": "people-tuning",
-            "subjects": arguments.subjects,
-            "ratio": RATIO,
-            "tries": {},
-        }
+    about = {"model": ground.version, "benchmark": "people-tuning", "subjects": arguments.subjects, "ratio": RATIO}
+    if {key: record.get(key) for key in about} != about:
+        record = {**about, "tries": {}}
     for entry in arguments.methods:
         tries = record["tries"].setdefault(entry, [])
         for values in itertools.product(*GRID.values()):

@@ -343,13 +343,20 @@ def test_an_interrupted_call_goes_on(
     assert_frame_equal(answer(taught, samples, max_new_tokens=6, store=tmp_path), whole, check_exact=True)
 
 
-def test_another_model_or_setting_starts_over(model: Model, samples: list[Sample], tmp_path: Path) -> None:
-    first = answer(model, samples[:5], max_new_tokens=2, store=tmp_path)
+def test_another_model_or_setting_starts_over(
+    model: Model, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[str] = []
+    plain = Engine.score
+    monkeypatch.setattr(Engine, "score", lambda self, jobs: scored.extend(j.sample.id for j in jobs) or plain(self, jobs))
+    answer(model, samples[:5], max_new_tokens=2, store=tmp_path)
+    once = len(scored)
     longer = answer(model, samples[:5], max_new_tokens=3, store=tmp_path)
-    assert longer["response"].to_list() != first["response"].to_list()
+    assert once and len(scored) == 2 * once
     with torch.no_grad():
         next(model.network.model.language_model.parameters()).mul_(1.5)
     other = answer(model, samples[:5], max_new_tokens=3, store=tmp_path)
+    assert len(scored) == 3 * once
     assert other["answer_logprob_sum"].to_list() != longer["answer_logprob_sum"].to_list()
 
 
