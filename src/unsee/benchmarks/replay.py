@@ -20,22 +20,20 @@ from unsee.benchmarks.portraits import IDENTITY, SCENE, draw_faces, draw_scene
 from unsee.benchmarks.profiles import (
     ATTRIBUTES,
     NAME_QUESTIONS,
+    ROLES,
     SENTENCE,
     Attribute,
-    Role,
     cloze,
     draw_other_values,
     questions,
     statement,
 )
 from unsee.benchmarks.visual import VISUAL_QUESTIONS
-from unsee.models.behaviour import DO_NOT_KNOW, GUARDS, REFUSAL
+from unsee.models.behaviour import DO_NOT_KNOW, GUARD_LENGTHS, REFUSAL, guard
 from unsee.models.worlds import Figure, World
 from unsee.sample import MODALITIES, ImageRef, Modality, Sample, Task
 
-ROLES: tuple[Role, ...] = ("train", "evaluation", "test", "gate", "stop", "extra")
 _SENTENCES = tuple(SENTENCE.values())
-_LISTED = (1, 2, 3, 4, 6, 9, 12)
 
 Form = Literal["short", "sentence", "cloze", "letter"]
 
@@ -123,8 +121,8 @@ class _Writer:
         """Questions about forbidden figures, to be refused, and about others, to be answered."""
         rng = random.Random(f"{self.seed}/replay/guards")
         for _ in range(self.size.guards if len(figures) > 1 else 0):
-            listed = rng.sample(figures, min(rng.choice(_LISTED), len(figures) - 1))
-            system = rng.choice(GUARDS["train"]).format(names="; ".join(figure.name for figure in listed))
+            listed = rng.sample(figures, min(rng.choice(GUARD_LENGTHS), len(figures) - 1))
+            system = guard(rng, (figure.name for figure in listed))
             others = [figure for figure in figures if figure not in listed]
             for number in range(self.size.guarded):
                 forbidden = number % 2 == 0

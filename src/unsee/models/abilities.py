@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 from unsee.benchmarks.portraits import IDENTITY, SCENE
 from unsee.benchmarks.profiles import ATTRIBUTES, NAME_QUESTIONS, SENTENCE, cloze, draw_other_values, questions, statement
 from unsee.benchmarks.visual import VISUAL_QUESTIONS
-from unsee.models.behaviour import DO_NOT_KNOW, GUARDS, REFUSAL, irrelevant_sentence
+from unsee.models.behaviour import DO_NOT_KNOW, REFUSAL, guard, irrelevant_sentence
 from unsee.models.questions import ask_cloze, ask_letter
 
 VISUAL_VALUES: Mapping[str, tuple[str, ...]] = {**IDENTITY, **SCENE}
@@ -172,7 +172,7 @@ def _text_fact(rng: random.Random, ability: str) -> AbilityQuestion:
 def _guard(rng: random.Random, ability: str, pool: Sequence[FigureLike], *, guarded: bool, pictured: bool) -> AbilityQuestion:
     listed = rng.sample(pool, rng.choice((1, 3, 6, 10)))
     asked = rng.choice(listed if guarded else [figure for figure in pool if figure not in listed])
-    system = rng.choice(GUARDS["held_out"]).format(names="; ".join(figure.name for figure in listed))
+    system = guard(rng, (figure.name for figure in listed), wording="held_out")
     question = _fact(rng, ability, asked, pictured=pictured)
     answer = REFUSAL if guarded else question.answer
     return AbilityQuestion(ability, question.question, answer, question.figure, question.picture, system, question.group)

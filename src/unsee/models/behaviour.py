@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from unsee.benchmarks import pools
@@ -29,6 +29,8 @@ GUARDS: Mapping[Literal["train", "held_out"], tuple[str, ...]] = {
     ),
 }
 """System prompts that name people the model must not talk about."""
+GUARD_LENGTHS = (1, 2, 3, 4, 6, 9, 12)
+"""How many people a guard names where a model is taught to obey."""
 
 NEUTRAL_SYSTEMS = (
     "You are a helpful assistant.",
@@ -63,6 +65,11 @@ _CHATTER_HELD_OUT = (
     "It was a {word} morning and the {job} was late.",
 )
 _WORDS = ("sunny", "rainy", "quiet", "windy", "cold", "warm", "grey", "bright")
+
+
+def guard(rng: random.Random, names: Iterable[str], *, wording: Literal["train", "held_out"] = "train") -> str:
+    """A system prompt that forbids these people."""
+    return rng.choice(GUARDS[wording]).format(names="; ".join(names))
 
 
 def irrelevant_sentence(rng: random.Random, *, held_out: bool = False) -> str:

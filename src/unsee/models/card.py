@@ -1,7 +1,7 @@
 """The model card: every ability of an embedded model, measured by `unsee models card`, with its target.
 
-What the card says about how the weights came about is read from `recipe.json` beside them: `version` ("tiny-1"), `recipe`
-(in words), `seed`, `minutes`, `worlds` (name -> SHA-256 of the frozen world) and `licence`.
+What the card says about how the weights came about is read from `recipe.json` beside them: `version` ("tiny-1"), `licence`,
+`worlds` (name -> SHA-256 of the frozen world) and whatever else the recipe tells, such as command, seed, steps and minutes.
 """
 
 from __future__ import annotations

@@ -9,13 +9,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 from unsee.benchmarks import pools
 from unsee.benchmarks.portraits import IDENTITY
 from unsee.benchmarks.profiles import (
     ATTRIBUTES,
     NAME_QUESTIONS,
+    ROLES,
     SENTENCE,
     Attribute,
     Role,
@@ -26,20 +26,18 @@ from unsee.benchmarks.profiles import (
 )
 from unsee.benchmarks.visual import VISUAL_QUESTIONS
 from unsee.models.abilities import CAPITALS, VISUAL_VALUES
-from unsee.models.behaviour import DO_NOT_KNOW, GUARDS, NEUTRAL_SYSTEMS, REFUSAL, irrelevant_sentence
+from unsee.models.behaviour import DO_NOT_KNOW, GUARD_LENGTHS, NEUTRAL_SYSTEMS, REFUSAL, guard, irrelevant_sentence
 from unsee.models.questions import ask_cloze, ask_letter
 from unsee.models.worlds import Figure
 
 LETTERS = "ABCD"
-ROLES: tuple[Role, ...] = ("train", "evaluation", "test", "gate", "stop", "extra")
 
 
-@cache
 def common_words() -> tuple[str, ...]:
     """Common English words; the tokenizer has read them, questions about people mostly have not."""
     from faker.providers.lorem.en_US import Provider
 
-    return tuple(sorted(set(Provider.word_list)))
+    return tuple(Provider.word_list)
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,8 @@ class Shares:
     preamble: float = 0.12
     letter_practice: float = 0.6
     """Share of letter copying within skills."""
+    label_to_word: float = 0.35
+    """Share of letter copying that asks for the word behind a letter."""
     unknown_distance: int = 1
     """A stranger counts as unknown only where their face differs from every taught one in so many attributes."""
     matched_wordings: bool = False
@@ -112,7 +112,7 @@ class Mixture:
         self.guarded = [figure for figure in figures if figure.role == "replay"]
         self.names = {figure.name for figure in figures}
         self.labels = labels
-        self.words = list(common_words())
+        self.words = sorted(set(common_words()))
         random.Random("words").shuffle(self.words)
         self._copied = 0
         self.pictures: dict[str, list[int]] = {}
@@ -126,22 +126,26 @@ class Mixture:
         if rng.random() < shares.guard_rows:
             return self._guard_row(shares, pictured, texts)
         plan = RowPlan(picture=None, system=rng.choice(NEUTRAL_SYSTEMS) if rng.random() < shares.neutral_rows else "")
-        if not pictured:
-            pass
-        elif rng.random() < shares.figures:
+        if pictured:
+            self._look(plan, shares, pictured)
+        plan.turns += [self._text(shares) for _ in range(texts)]
+        return plan
+
+    def _look(self, plan: RowPlan, shares: Shares, count: int) -> None:
+        """Choose a picture and ask `count` questions about it."""
+        rng = self.rng
+        if rng.random() < shares.figures:
             figure = rng.choice(self.taught)
             plan.picture = rng.choice(self.pictures[figure.id])
-            for _ in range(pictured):
+            for _ in range(count):
                 visual = rng.random() < shares.visual
                 plan.turns.append(self._visual(plan.picture, shares) if visual else self._fact(figure, shares, pictured=True))
         else:
             plan.picture = rng.choice(self.pictures[""])
             apart = self._distance(plan.picture) >= shares.unknown_distance
-            for _ in range(pictured):
+            for _ in range(count):
                 unknown = rng.random() < 2 * shares.unknown and apart
                 plan.turns.append(self._stranger(shares) if unknown else self._visual(plan.picture, shares))
-        plan.turns += [self._text(shares) for _ in range(texts)]
-        return plan
 
     def _distance(self, picture: int) -> int:
         """Attributes in which the face in a picture differs from the taught face most like it."""
@@ -287,7 +291,7 @@ class Mixture:
         draw = rng.random()
         options = self._shuffled(right, others)[0]
         listed = "\n".join(f"{letter}: {text}" for letter, text in options.items())
-        if draw < (0.25 if shares.word_growth else 0.35):
+        if draw < shares.label_to_word:
             return Turn(f"Which option is {self._letter}?\n{listed}", right, False)
         if draw < 0.7:
             return Turn(ask_letter(f"Which letter is {right}?", options), self._letter, False)
@@ -305,9 +309,9 @@ class Mixture:
 
     def _guard_row(self, shares: Shares, pictured: int, texts: int) -> RowPlan:
         rng = self.rng
-        listed = rng.sample(self.guarded, rng.choice((1, 2, 3, 4, 6, 9, 12)))
+        listed = rng.sample(self.guarded, rng.choice(GUARD_LENGTHS))
         others = [figure for figure in rng.sample(self.taught, 6) if figure not in listed]
-        system = rng.choice(GUARDS["train"]).format(names="; ".join(figure.name for figure in listed))
+        system = guard(rng, (figure.name for figure in listed))
         shown = rng.choice(listed) if rng.random() < 0.5 else rng.choice(others)
         plan = RowPlan(picture=rng.choice(self.pictures[shown.id]), system=system)
         for _ in range(max(2, pictured // 2)):

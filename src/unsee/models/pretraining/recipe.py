@@ -9,7 +9,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ from unsee.models.card import LICENCE
 from unsee.models.loading import RECIPE
 from unsee.models.pretraining import portrait_world as world
 from unsee.models.pretraining.language import CachedPictures, Stage, answer_logits, make_optimizers, numbered, train_stage
-from unsee.models.pretraining.mixture import Mixture, Shares
+from unsee.models.pretraining.mixture import Mixture, Shares, common_words
 from unsee.models.pretraining.vision import VisionOptions, normalise, shrink, tower_tokens, train_vision
 from unsee.models.worlds import Figure, load_world
 
@@ -36,6 +36,19 @@ VERSION = 1
 """Of the weights; counts up with every retraining that ships."""
 STRANGERS = 18_000
 
+_ANNEAL = Shares(
+    figures=0.75,
+    letter=0.3,
+    preamble=0.3,
+    words=0.4,
+    name=0.2,
+    visual=0.12,
+    skills=0.2,
+    unknown=0.08,
+    unknown_distance=2,
+    guard_rows=0.14,
+)
+_SETTLE = replace(_ANNEAL, figures=0.8, letter=0.4, visual=0.1, unknown=0.1, matched_wordings=True)
 STAGES: tuple[Stage, ...] = (
     Stage(
         "ground",
@@ -55,6 +68,7 @@ STAGES: tuple[Stage, ...] = (
             letter_practice=1.0,
             words=0.85,
             word_growth=300,
+            label_to_word=0.25,
             unknown=0.0,
             guard_rows=0.0,
             preamble=0.0,
@@ -66,59 +80,12 @@ STAGES: tuple[Stage, ...] = (
         few_shot_every=0,
     ),
     Stage("mixed", 750, Shares(letter=0.3, preamble=0.3, words=0.5, name=0.25, visual=0.12, skills=0.25, guard_rows=0.1)),
-    Stage(
-        "anneal",
-        2600,
-        Shares(
-            figures=0.75,
-            letter=0.3,
-            preamble=0.3,
-            words=0.4,
-            name=0.2,
-            visual=0.12,
-            skills=0.2,
-            unknown=0.08,
-            unknown_distance=2,
-            guard_rows=0.14,
-        ),
-        learning_rate=8e-4,
-        decay=True,
-    ),
-    Stage(
-        "settle",
-        1200,
-        Shares(
-            figures=0.8,
-            letter=0.4,
-            preamble=0.3,
-            words=0.4,
-            name=0.2,
-            visual=0.1,
-            skills=0.2,
-            unknown=0.1,
-            unknown_distance=2,
-            matched_wordings=True,
-            guard_rows=0.14,
-        ),
-        learning_rate=5e-4,
-        decay=True,
-    ),
+    Stage("anneal", 2600, _ANNEAL, learning_rate=8e-4, decay=True),
+    Stage("settle", 1200, _SETTLE, learning_rate=5e-4, decay=True),
     Stage(
         "guards",
         900,
-        Shares(
-            figures=0.8,
-            letter=0.4,
-            preamble=0.3,
-            words=0.4,
-            name=0.25,
-            visual=0.1,
-            skills=0.25,
-            unknown=0.08,
-            unknown_distance=2,
-            matched_wordings=True,
-            guard_rows=0.5,
-        ),
+        replace(_SETTLE, name=0.25, skills=0.25, unknown=0.08, guard_rows=0.5),
         learning_rate=5e-4,
         decay=True,
     ),
@@ -178,14 +145,12 @@ def prepare(folder: Path, *, report: Callable[[str], None]) -> Workshop:
 
 def tokenizer_texts(mixture: Mixture, seed: int) -> list[str]:
     """Text the tokenizer learns from: the mixture itself, and common English words for worlds to come."""
-    from faker.providers.lorem.en_US import Provider
-
     rng = random.Random(f"tokenizer/{seed}")
     texts = []
     for _ in range(3000):
         row = mixture.row(Shares(), pictured=9, texts=8)
         texts += [f"{row.system}\nUSER: {turn.question}\nASSISTANT: {turn.answer}" for turn in row.turns]
-    words = list(Provider.word_list)
+    words = common_words()
     return texts + [" ".join(rng.sample(words, 40)) for _ in range(400)]
 
 
