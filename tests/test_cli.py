@@ -11,19 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from run_fixtures import assert_one_line, unsee, write_small_run
+from run_fixtures import assert_one_line, unsee
 from unsee import cli
 from unsee.cli import COMMANDS, main
 from unsee.experiment import Experiment
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from toy import random_model
-
-    folder = tmp_path_factory.mktemp("cli")
-    write_small_run(folder, random_model())
-    return folder
 
 
 def leaves(commands: object = COMMANDS, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

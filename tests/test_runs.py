@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from run_fixtures import assert_same, contents, write_small_run
+from run_fixtures import assert_same, contents
 from unsee import runs
 from unsee.errors import ConfigError, DataError, TrainingError, UserError
 from unsee.experiment import Experiment, read_experiment
@@ -27,30 +27,6 @@ from unsee.run_plan import plan_run
 from unsee.run_results import rescore, shortfalls
 from unsee.runs import Run, chosen_cells, limited_retain, run
 from unsee.schemas import RECORDS, RESULTS
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from toy import random_model
-
-    folder = tmp_path_factory.mktemp("runs")
-    write_small_run(folder, random_model())
-    return folder
-
-
-@pytest.fixture(scope="module")
-def experiment(place: Path) -> Experiment:
-    return read_experiment(place / "small.toml")
-
-
-@pytest.fixture(scope="module")
-def finished(place: Path, experiment: Experiment) -> Iterator[Run]:
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield run(experiment, out=place / "whole")
-    torch.set_num_threads(threads)
 
 
 def test_a_run_leaves_what_the_contract_names(finished: Run, experiment: Experiment) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from run_fixtures import assert_one_line, assert_same, contents, write_small_run
+from run_fixtures import assert_one_line, assert_same, contents
 from unsee.cli import main
 from unsee.experiment import Experiment, read_experiment
-from unsee.runs import run
+from unsee.runs import Run
 
 HARNESS = Path(__file__).parent / "interrupted_runs.py"
 KILLED, INTERRUPTED, FAILED = -signal.SIGKILL, 130, 1
@@ -27,28 +27,9 @@ KILLED, INTERRUPTED, FAILED = -signal.SIGKILL, 130, 1
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from toy import random_model
-
-    folder = tmp_path_factory.mktemp("survival")
-    write_small_run(folder, random_model())
-    return folder
-
-
-@pytest.fixture(scope="module")
-def experiment(place: Path) -> Experiment:
-    return read_experiment(place / "small.toml")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(place: Path, experiment: Experiment) -> Iterator[dict[str, Any]]:
+def undisturbed(finished: Run, experiment: Experiment) -> dict[str, Any]:
     """What a run makes that nobody disturbs."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield contents(run(experiment, out=place / "whole").folder, experiment)
-    torch.set_num_threads(threads)
+    return contents(finished.folder, experiment)
 
 
 def sessions(place: Path, out: Path, *plan: tuple[str, float]) -> list[tuple[int, str]]:

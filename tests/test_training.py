@@ -268,6 +268,14 @@ def test_questions_about_one_picture_stay_together(samples):
         assert changes <= math.ceil(len(subjects) / 4)
 
 
+def test_questions_alone_with_their_picture_share_a_system_prompt(samples):
+    pictured = {s.images[0].sha256: s for s in samples if s.images}
+    asked = [replace(s, id=f"{s.id}/{number}", system=f"Guard {number}.") for number in range(6) for s in pictured.values()]
+    batch = planned_batches(asked, batch_size=len(asked), accumulation=1, seed=0, epoch=0, side="retain")[0]
+    guards = [asked[index].system for index in batch.items]
+    assert sum(a != b for a, b in pairwise(guards)) <= len(asked) / 4
+
+
 @pytest.mark.parametrize(("batch_size", "accumulation", "epochs"), [(4, 1, 1), (3, 2, 2), (10, 1, 3), (16, 1, 1)])
 def test_logged_steps_are_the_arithmetic_ones(model, samples, tmp_path, batch_size, accumulation, epochs):
     """Defect M20: steps = ceil(samples / effective batch) x epochs."""
@@ -508,6 +516,19 @@ def test_bf16_autocast_trains_and_keeps_weights_in_their_type(model, samples):
     report = train(made, load_method("ga"), forget=samples[:4], options=replace(FAST, precision="bf16"))
     assert report.steps == 2
     assert {weight.dtype for weight in made.network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(("instructions", "same_as"), [(["avx512_bf16"], "bf16"), (["amx_bf16"], "bf16"), ([], "fp32")])
+def test_auto_precision_is_bf16_where_the_processor_has_it(model, samples, monkeypatch, instructions, same_as):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(instructions, True), raising=False)
+    trained = {}
+    for precision in ("auto", "bf16", "fp32"):
+        made = attach(model, Scope(rank=2, layers=(0, 1)))
+        train(made, load_method("ga"), forget=samples[:4], options=replace(FAST, precision=precision))
+        trained[precision] = weights(made)
+    for name, weight in trained["auto"].items():
+        assert torch.equal(weight, trained[same_as][name])
+    assert any(not torch.equal(weight, trained["fp32"][name]) for name, weight in trained["bf16"].items())
 
 
 SCRIPT = """

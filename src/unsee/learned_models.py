@@ -116,6 +116,7 @@ class LearnedModels:
 
     def _learn(self, name: str, *, ratio: float | None, draw: int, seed: int) -> None:
         from unsee.answering import answer
+        from unsee.answering.probe import PROBE
         from unsee.models.loading import load_model
 
         folder, training = self.folder.model(name), self.folder.model(f".training-{name}")
@@ -160,6 +161,7 @@ class LearnedModels:
             answer(
                 load_model(folder),
                 probes,
+                protocols=(PROBE,),
                 cell=name,
                 batch_size=self.experiment.answer.batch_size,
                 truth_ratio=False,

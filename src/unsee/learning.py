@@ -53,6 +53,8 @@ class LearnOptions(TrainOptions):
     """questions in memory at once"""
     betas: tuple[float, float] = (0.9, 0.98)
     """AdamW's decay of both moments"""
+    precision: Literal["fp32", "bf16", "auto"] = "auto"
+    """bf16 computes under autocast; auto does so where the hardware has bf16 instructions"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -140,9 +142,7 @@ def learn(
     return made
 
 
-def training_accuracy(
-    model: Model, samples: Sequence[Sample], *, max_row_tokens: int = 256, progress: Advance | None = None
-) -> float:
+def training_accuracy(model: Model, samples: Sequence[Sample], *, progress: Advance | None = None) -> float:
     """Share of training questions that the model answers word for word.
 
     Every token of the answer and its end must be the likeliest one given those before it, which is when greedy generation
@@ -158,7 +158,7 @@ def training_accuracy(
     items = encode_samples(samples, model.prompter)
     with evaluating(model):
         for first in range(0, len(items), _ASKED_AT_ONCE):
-            batch = collate(items[first : first + _ASKED_AT_ONCE], prompter=model.prompter, max_tokens=max_row_tokens)
+            batch = collate(items[first : first + _ASKED_AT_ONCE], prompter=model.prompter)
             best = model.answer_logits(batch).argmax(-1).cpu()
             wrong = torch.zeros(batch.size, dtype=torch.long).index_add(0, batch.owner, (best != batch.target).long())
             right += int((wrong == 0).sum())

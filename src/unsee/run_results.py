@@ -156,6 +156,8 @@ def shortfalls(experiment: Experiment, folder: RunFolder, cells: Sequence[Cell])
     """
     import polars as pl
 
+    from unsee.metrics.alarm import contaminated
+
     found = []
     for name, _, _ in learned_names(experiment, cells):
         accuracy = folder.learned_facts(name).get("training_accuracy", 1.0)
@@ -177,11 +179,9 @@ def shortfalls(experiment: Experiment, folder: RunFolder, cells: Sequence[Cell])
                     f"{cell.id} knows {known:.0f} of {raw:.0f} probed facts, below {KNOWN_SHARE:.0%}; raise learn.epochs"
                 )
         if cell.method == "gold":
-            raised = rows.filter((pl.col("metric") == "contamination_alarm") & (pl.col("set") == "all"))
-            alarms = float(raised["value"].sum())
-            if alarms > 0:
-                found.append(
-                    f"{cell.id} knows more about the forget subjects than can be guessed ({alarms:.0f} alarms); "
-                    "a name, a portrait or a fact has leaked into the start model"
-                )
+            found += [
+                f"{cell.id} knows more about the forget subjects than can be guessed ({alarms} alarms); "
+                "a name, a portrait or a fact has leaked into the start model"
+                for alarms in contaminated(rows).values()
+            ]
     return found

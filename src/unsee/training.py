@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from unsee.errors import ConfigError, TrainingError
-from unsee.models.prompts import LossMask
+from unsee.models.prompts import ROW_TOKENS, LossMask
 from unsee.training_data import Planned, TrainingData
 
 if TYPE_CHECKING:
+    import torch
     from accelerate import Accelerator
     from torch import Tensor
 
@@ -64,12 +65,12 @@ class TrainOptions:
     """Which tokens count: answer, answer_and_question or all; a method may fix it."""
     pack: bool = True
     """Share a picture's tokens between its questions; the loss stays the same."""
-    max_row_tokens: int = 256
+    max_row_tokens: int = ROW_TOKENS
     """Tokens of a packed row."""
     seed: int = 0
     """Order of the samples, and dropout where a model has some."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 computes under autocast; weights keep their type."""
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    """bf16 computes under autocast, weights keep their type; auto does so where the hardware has bf16 instructions."""
 
     def __post_init__(self) -> None:
         for key in ("learning_rate", "batch_size", "gradient_accumulation", "max_row_tokens"):
@@ -354,7 +355,19 @@ def _check_finite(what: str, value: float, step: int, rate: float) -> None:
 def _autocast(model: Model, options: TrainOptions) -> Any:
     import torch
 
-    return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=options.precision == "bf16")
+    enabled = _has_bf16(model.device) if options.precision == "auto" else options.precision == "bf16"
+    return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def _has_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies bf16 numbers itself; emulation is slower than fp32."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # Older versions of torch cannot tell.
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 @contextmanager

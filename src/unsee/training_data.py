@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
@@ -43,14 +44,19 @@ def planned_batches(
 ) -> list[PlannedBatch]:
     """One pass over the samples in batches of `batch_size`.
 
-    Questions with the same picture (or, without one, about the same subject) are shuffled, cut into chunks of at most 8, and
-    the chunks are shuffled, so that packed rows share pictures while a step still mixes subjects: a chunk holds at most a
-    quarter of a step. The order depends on the samples of a step (`batch_size * accumulation`), not on how it is divided.
+    Questions with the same picture (or, without one, about the same subject) under the same system prompt are shuffled, cut
+    into chunks of at most 8, and the chunks are shuffled, so that packed rows share pictures while a step still mixes subjects:
+    a chunk holds at most a quarter of a step. A question alone with its picture goes with those that share its system prompt.
+    The order depends on the samples of a step (`batch_size * accumulation`), not on how it is divided.
     """
     order = random.Random(f"{seed}/{epoch}/{side}")
-    groups: dict[Hashable, list[int]] = {}
-    for index, sample in enumerate(samples):
-        groups.setdefault(sample.image_sha256 or ("text", sample.subject), []).append(index)
+    keys: list[tuple[str, ...]] = [
+        (s.system, "picture", s.image_sha256) if s.image_sha256 else (s.system, "text", s.subject) for s in samples
+    ]
+    sizes = Counter(keys)
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key[:1] if key[0] and sizes[key] == 1 else key, []).append(index)
     length = max(1, min(_MOST_PER_PICTURE, batch_size * accumulation // _FEWEST_PICTURES))
     chunks = []
     for group in groups.values():

@@ -454,12 +454,15 @@ def test_built_in_names():
 
 
 def test_tuning_people_share_nothing_with_reported_ones(world):
-    tuning = load_benchmark("people-tuning", world=world)
+    tuning = load_benchmark("people-tuning", celebrities=2, world=world)
     reported = load_benchmark("people-paper", world=world)
-    assert len(tuning.subjects) == 60 and tuning.figures == ()
+    assert len(tuning.subjects) == 60
     assert not {p.name for p in tuning.population} & {p.name for p in reported.population}
     assert not {p.face for p in tuning.population} & {p.face for p in reported.population}
-    assert tuning.samples(set="celebrity") == []
+    figures = {s.subject for s in tuning.samples(set="celebrity")}
+    assert figures == {figure.id for figure in tuning.figures} and len(figures) == 2
+    assert not figures & {figure.id for figure in reported.figures}
+    assert not figures & {s.subject for s in tuning.replay()} and figures < {s.subject for s in reported.replay()}
     world_faces = [figure.face for figure in world.figures]
     for benchmark in (tuning, reported):
         assert not {p.name for p in benchmark.population} & {figure.name for figure in world.figures}
@@ -517,7 +520,7 @@ def test_fingerprint_follows_the_data(world, world_folder, drawn, tmp_path):
         people(12, celebrities=3, seed=1, world=world),
         people(13, celebrities=3, world=world),
         people(12, celebrities=4, world=world),
-        load_benchmark("people-tuning", subjects=12, world=world),
+        load_benchmark("people-tuning", subjects=12, celebrities=3, world=world),
     ]
     assert len({first.fingerprint, *(other.fingerprint for other in others)}) == 5
     changed = tmp_path / "world"

@@ -25,7 +25,7 @@ RECORDS_FILE = Path(__file__).with_name("records.parquet")
 PROBES_FILE = Path(__file__).with_name("probes.parquet")
 PEOPLE, CELEBRITIES, RATIO = 24, 12, 0.5
 LADDER = (25, 50, 75)
-TAUGHT = LearnOptions(precision="bf16")
+TAUGHT = LearnOptions()
 
 
 def benchmark() -> Benchmark:

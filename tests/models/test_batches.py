@@ -58,12 +58,29 @@ def test_gradients_of_packed_and_plain_rows_agree(model: Model, conversations: l
     assert torch.allclose(*gradients, atol=1e-5, rtol=1e-4)
 
 
-def test_packing_shares_the_picture(model: Model, samples: list[Sample]) -> None:
+def test_packing_shares_pictures_and_system_prompts(model: Model, samples: list[Sample]) -> None:
     pictured = [s for s in samples if s.images]
     items = [model.prompter.encode(s.question, s.answer, images=s.images) for s in pictured]
-    packed = collate(items, prompter=model.prompter)
-    assert packed.inputs["pixel_values"].shape[0] == 8 == packed.inputs["input_ids"].shape[0]
-    assert packed.inputs["input_ids"].numel() < collate(items, prompter=model.prompter, pack=False).inputs["input_ids"].numel()
+    packed = collate(items, prompter=model.prompter, max_tokens=10_000)
+    ids = packed.inputs["input_ids"]
+    places = len(model.prompter.placeholders(pictured[0].images[0]))
+    assert len(ids) == 1 and packed.inputs["pixel_values"].shape[0] == 8
+    assert (ids == model.prompter.image_token_id).sum() == 8 * places
+    guarded = [model.prompter.encode(s.question, s.answer, images=s.images, system="Say nothing of red.") for s in pictured]
+    together = collate(guarded, prompter=model.prompter, max_tokens=10_000).inputs["input_ids"]
+    system = guarded[0].question_start - items[0].question_start
+    assert together.numel() == ids.numel() + system
+
+
+def test_rows_are_filled_with_other_pictures(model: Model, samples: list[Sample]) -> None:
+    """A row that one picture leaves half empty takes another; none exceeds the limit that a single conversation keeps."""
+    items = [model.prompter.encode(s.question, s.answer, images=s.images) for s in samples]
+    longest = max(len(item.ids) for item in items)
+    batch = collate(items, prompter=model.prompter, max_tokens=3 * longest)
+    ids = batch.inputs["input_ids"]
+    assert ids.shape[1] <= 3 * longest
+    filled = (ids != model.prompter.tokenizer.pad_token_id).sum(1)
+    assert (filled[:-1] > longest).all() and batch.inputs["pixel_values"].shape[0] < len([s for s in samples if s.images])
 
 
 def test_a_full_row_opens_another(model: Model, samples: list[Sample]) -> None:

@@ -83,7 +83,7 @@ def test_plain_transformers_gives_the_same_logits_and_answer(folder, tmp_path):
     plain = json.loads(done.stdout.strip().splitlines()[-1])
 
     model = load_model("tiny", device="cpu")
-    batch = collate([model.prompter.encode(question, figure.name, images=(image,))], prompter=model.prompter, max_tokens=256)
+    batch = collate([model.prompter.encode(question, figure.name, images=(image,))], prompter=model.prompter)
     with evaluating(model):
         ours = model.answer_logits(batch)[0]
     assert torch.allclose(ours, torch.tensor(plain["logits"]), atol=1e-4)

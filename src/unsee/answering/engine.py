@@ -14,14 +14,12 @@ import torch
 from unsee.answering.views import Outcome, View
 from unsee.errors import DataError
 from unsee.models.batches import Batch, collate, picture_inputs
-from unsee.models.prompts import Encoded
+from unsee.models.prompts import ROW_TOKENS, Encoded
 
 if TYPE_CHECKING:
     from unsee.models.model import Model
     from unsee.sample import Sample
 
-ROW_TOKENS = 192
-"""Tokens of a packed row: longer rows share more of a picture, shorter ones waste less attention on strangers."""
 PROMPTS_PER_QUESTION = 4
 """`generate` keeps one continuation per prompt where the packed pass keeps several, so it takes more prompts at once."""
 

@@ -60,9 +60,14 @@ def people_paper(*, seed: int = 0, celebrities: int = PUBLIC_FIGURES, world: Wor
     return People("people-paper", 500, seed=seed, celebrities=celebrities, world=world)
 
 
-def people_tuning(subjects: int = 60, *, seed: int = 0, world: World | Path | str | None = None) -> People:
-    """Benchmark `people-tuning`: people of no reported population, and no public figures, for choosing settings."""
-    return People("people-tuning", subjects, seed=seed, celebrities=0, world=world, pool="tuning")
+def people_tuning(
+    subjects: int = 60, *, seed: int = 0, celebrities: int = 40, world: World | Path | str | None = None
+) -> People:
+    """Benchmark `people-tuning`: people of no reported population, for choosing settings.
+
+    Its public figures are taken from the replay figures of the other benchmarks, and its own replay leaves them out.
+    """
+    return People("people-tuning", subjects, seed=seed, celebrities=celebrities, world=world, pool="tuning")
 
 
 class People:
@@ -89,7 +94,7 @@ class People:
                 raise ConfigError(f"{option} of benchmark {name} is {value!r}; give a whole number")
         if not isinstance(world, World):
             world = load_world(directory=world)
-        public = world.with_role("evaluated")
+        public = world.with_role("replay")[::-1] if pool == "tuning" else world.with_role("evaluated")
         if not 0 <= celebrities <= len(public):
             raise ConfigError(
                 f"celebrities = {celebrities}, but the world {world.name} has {len(public)}; give 0 to {len(public)}"
@@ -207,7 +212,8 @@ class People:
 
     def replay(self) -> list[Sample]:
         """Questions about the world's replay figures, about strangers and about what pictures show."""
-        return replay_samples(self.world, benchmark=self.name, seed=self.seed)
+        figures = [figure for figure in self.world.with_role("replay") if figure not in self.figures]
+        return replay_samples(self.world, figures, benchmark=self.name, seed=self.seed)
 
     def _sets(
         self, name: SetName | None, allowed: tuple[SetName, ...], ratio: float | None, *, relatives_in_retain: bool = False

@@ -42,8 +42,6 @@ Form = Literal["short", "sentence", "cloze", "letter"]
 class ReplaySize:
     """How many questions are drawn."""
 
-    figures: int | None = None
-    """Replay figures, the first of the world; None takes all."""
     pictures: int = 4
     """Pictures per figure; questions about one picture train faster."""
     short: int = len(ATTRIBUTES)
@@ -71,16 +69,18 @@ class _Asked:
     picture: ImageRef
 
 
-def replay_samples(world: World, *, benchmark: str, seed: int = 0, size: ReplaySize | None = None) -> list[Sample]:
+def replay_samples(
+    world: World, figures: Sequence[Figure], *, benchmark: str, seed: int = 0, size: ReplaySize | None = None
+) -> list[Sample]:
     """Draw the samples; their set is `general` and `metadata["form"]` says how they are answered.
 
     Args:
+        figures: whom the questions are about, replay figures of the world.
         benchmark: name in samples and their ids.
         seed: draws wordings, values, options and strangers.
     """
     size = size or ReplaySize()
     writer = _Writer(benchmark, seed, size)
-    figures = world.with_role("replay")[: size.figures]
     samples = [sample for figure in figures for sample in writer.figure(figure, world)]
     return [*samples, *writer.guards(figures, world), *writer.strangers(world)]
 

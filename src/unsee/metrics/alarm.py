@@ -140,3 +140,15 @@ def contamination(values: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame
         .with_columns((pl.col("value") > pl.col("high") + 1e-9).alias("alarm"))
         .sort(*STRATUM, "protocol", "view", "metric")
     )
+
+
+def contaminated(results: pl.DataFrame) -> dict[str, int]:
+    """Gold cells of a results table whose alarm was raised -> number of alarms."""
+    raised = results.filter(
+        (pl.col("metric") == CONTAMINATION.name)
+        & (pl.col("method") == "gold")
+        & (pl.col("set") == "all")
+        & (pl.col("value") > 0)
+    )
+    counts = raised.group_by("cell").agg(pl.col("value").max())
+    return {cell: round(value) for cell, value in sorted(counts.iter_rows())}

@@ -1,14 +1,13 @@
 """Batches of conversations: packed rows that share prefixes, or one conversation a row.
 
-A packed row is a token trie. Conversations about one picture share the picture's tokens, and questions that start alike
-share those tokens too; each token attends to its ancestors only and its position is its depth, so every conversation sees
-exactly what it would see alone. What is trained or scored is a list of edges (row, position, next token, conversation):
-the same for packed and plain rows, so no loss ever asks how its batch was laid out.
+A packed row is a forest of token tries. Conversations about one picture share the picture's tokens, and what else starts alike
+(a system prompt, a question) is shared too; each token attends to its ancestors only and its position is its depth, so every
+conversation sees exactly what it would see alone. What is trained or scored is a list of edges (row, position, next token,
+conversation): the same for packed and plain rows, so no loss ever asks how its batch was laid out.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unsee.models.prompts import ROW_TOKENS
+
 if TYPE_CHECKING:
     from unsee.models.prompts import Encoded, LossMask, Prompter
+    from unsee.sample import ImageRef
+
+_FEWEST_TOKENS = 6
+"""A row with less room is not offered to conversations that share nothing with it."""
 
 
 @dataclass
@@ -58,45 +63,87 @@ class Batch:
         )
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Path:
+    """A conversation on its way into a row.
+
+    Attributes:
+        ids: its tokens, without the last where that predicts nothing.
+        symbols: the same, with every picture's placeholders told apart by what the picture shows.
+        prompt_length, question_start: as in `Encoded`.
+        pictures: (index of its first placeholder, picture), in order.
+    """
+
+    ids: tuple[int, ...]
+    symbols: tuple[int | str, ...]
+    prompt_length: int
+    question_start: int
+    pictures: tuple[tuple[int, ImageRef], ...]
+
+    @classmethod
+    def of(cls, item: Encoded, prompter: Prompter) -> _Path:
+        # An item that is all prompt still needs its last token.
+        ids = item.ids[:-1] if len(item.ids) > item.prompt_length else item.ids
+        symbols: list[int | str] = list(ids)
+        found, start = [], 0
+        for image in item.pictures:
+            places = prompter.placeholders(image)
+            start = next(i for i in range(start, len(ids)) if ids[i : i + len(places)] == places)
+            symbols[start : start + len(places)] = [image.sha256] * len(places)
+            found.append((start, image))
+            start += len(places)
+        return cls(ids, tuple(symbols), item.prompt_length, item.question_start, tuple(found))
+
+
+@dataclass(eq=False)
 class _Row:
-    """A trie under construction; a run is the unbranched stretch of tokens that one conversation added."""
+    """Tries under construction; a run is the unbranched stretch of tokens that one conversation added."""
 
     tokens: list[int] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
     depths: list[int] = field(default_factory=list)
-    children: dict[tuple[int, int], int] = field(default_factory=dict)
-    prompts: dict[tuple[int, ...], int] = field(default_factory=dict)
+    children: dict[tuple[int, int | str], int] = field(default_factory=dict)
+    prompts: dict[tuple[int | str, ...], int] = field(default_factory=dict)
     runs: list[tuple[int, int]] = field(default_factory=list)
     members: list[tuple[int, int]] = field(default_factory=list)
+    pictures: list[ImageRef] = field(default_factory=list)
 
-    def reach(self, ids: Sequence[int], prompt: tuple[int, ...]) -> tuple[int, int]:
+    def place(self, index: int, path: _Path, max_tokens: int) -> bool:
+        """Add a conversation unless its tokens overfill the row; an empty row takes any length."""
+        node, shared = self._reach(path)
+        if self.tokens and len(self.tokens) + len(path.ids) - shared > max_tokens:
+            return False
+        self._add(index, path, node, shared)
+        return True
+
+    def _reach(self, path: _Path) -> tuple[int, int]:
         """(last shared token, number of shared tokens) of a conversation and this row."""
+        prompt = path.symbols[: path.prompt_length]
         node = self.prompts.get(prompt, -1)
         shared = len(prompt) if node >= 0 else 0
-        for token in ids[shared:]:
-            found = self.children.get((node, token))
+        for symbol in path.symbols[shared:]:
+            found = self.children.get((node, symbol))
             if found is None:
                 break
             node = found
             shared += 1
         return node, shared
 
-    def add(self, index: int, ids: Sequence[int], prompt: tuple[int, ...], reached: tuple[int, int]) -> None:
-        """Hang what is not shared below what is; `prompt` is remembered so that the next answer starts there."""
-        node, shared = reached
+    def _add(self, index: int, path: _Path, node: int, shared: int) -> None:
+        """Hang what is not shared below what is; the prompt is remembered so that the next answer starts there."""
         first = len(self.tokens)
-        for depth in range(shared, len(ids)):
-            self.children[(node, ids[depth])] = found = len(self.tokens)
-            self.tokens.append(ids[depth])
+        for depth in range(shared, len(path.ids)):
+            self.children[(node, path.symbols[depth])] = found = len(self.tokens)
+            self.tokens.append(path.ids[depth])
             self.parents.append(node)
             self.depths.append(depth)
             node = found
-            if depth == len(prompt) - 1:
-                self.prompts[prompt] = node
+            if depth == path.prompt_length - 1:
+                self.prompts[path.symbols[: path.prompt_length]] = node
         if len(self.tokens) > first:
             self.runs.append((first, len(self.tokens)))
         self.members.append((index, node))
+        self.pictures += [image for start, image in path.pictures if start >= shared]
 
     def path(self, node: int, depth: int) -> list[int]:
         """Tokens from `depth` down to `node`."""
@@ -122,21 +169,21 @@ def collate(
     prompter: Prompter,
     mask: LossMask = "answer",
     pack: bool = True,
-    max_tokens: int = 256,
+    max_tokens: int = ROW_TOKENS,
     keys: Sequence[str] = (),
 ) -> Batch:
     """Lay conversations out in rows.
 
     Args:
-        items: conversations; with `pack`, those with the same pictures share rows of about `max_tokens` tokens, and
-            text-only ones fill rows up.
+        items: conversations; with `pack`, those that start alike share rows of at most `max_tokens` tokens (more where one
+            conversation is longer).
         mask: which tokens count.
 
     Returns:
         A batch whose conversations are numbered as in `items`; its edges are in the order of conversations, then tokens.
         Packed rows leave out the last token of a conversation, which is predicted but predicts nothing.
     """
-    rows = _packed_rows(items, max_tokens) if pack else _plain_rows(items)
+    rows = _packed_rows([_Path.of(item, prompter) for item in items], max_tokens) if pack else _plain_rows(items)
     length = max(len(row.tokens) for row in rows)
     input_ids = np.full((len(rows), length), prompter.tokenizer.pad_token_id or 0, dtype=np.int64)
     positions = np.zeros((len(rows), length), dtype=np.int64)
@@ -162,7 +209,7 @@ def collate(
     else:
         lengths = torch.tensor([len(row.tokens) for row in rows])
         inputs["attention_mask"] = (torch.arange(length)[None] < lengths[:, None]).long()
-    inputs |= picture_inputs([items[row.members[0][0]].pictures for row in rows], prompter)
+    inputs |= picture_inputs([row.pictures for row in rows], prompter)
     return Batch(inputs, at, position, target, owner, size=len(items), keys=tuple(keys))
 
 
@@ -180,44 +227,26 @@ def _plain_rows(items: Sequence[Encoded]) -> list[_Row]:
         length = len(item.ids)
         row = _Row(tokens=list(item.ids), parents=list(range(-1, length - 1)), depths=list(range(length)))
         row.members.append((index, length - 1))
+        row.pictures += item.pictures
         rows.append(row)
     return rows
 
 
-def _packed_rows(items: Sequence[Encoded], max_tokens: int) -> list[_Row]:
-    """First fit: conversations with pictures open rows of their own, text-only ones fill these up in order."""
+def _packed_rows(paths: Sequence[_Path], max_tokens: int) -> list[_Row]:
+    """First fit: into the newest row with the same system prompt and pictures, else into the first with room."""
     rows: list[_Row] = []
-    newest: dict[tuple[object, ...], _Row] = {}
-    texts = []
-    for index, item in enumerate(items):
-        if item.pictures:
-            # A row holds each picture once, so what stands before the question must agree too.
-            key = (item.ids[: item.question_start], *(image.sha256 for image in item.pictures))
-            row = newest.get(key)
-            if row is None or not _place(row, index, item, max_tokens):
-                row = newest[key] = _Row()
-                rows.append(row)
-                _place(row, index, item, max_tokens)
-        else:
-            texts.append(index)
-    fillable = deque(rows)
-    for index in texts:
-        while fillable and not _place(fillable[0], index, items[index], max_tokens):
-            fillable.popleft()
-        if not fillable:
-            fillable.append(_Row())
-            rows.append(fillable[0])
-            _place(fillable[0], index, items[index], max_tokens)
+    roomy: list[_Row] = []
+    newest: dict[tuple[int | str, ...], _Row] = {}
+    for index, path in enumerate(paths):
+        start = path.symbols[: path.question_start]
+        candidates = [newest[start], *roomy] if start in newest else roomy
+        chosen = next((row for row in candidates if row.place(index, path, max_tokens)), None)
+        if chosen is None:
+            chosen = _Row()
+            rows.append(chosen)
+            roomy.append(chosen)
+            chosen.place(index, path, max_tokens)
+        newest[start] = chosen
+        if len(chosen.tokens) > max_tokens - _FEWEST_TOKENS and chosen in roomy:
+            roomy.remove(chosen)
     return rows
-
-
-def _place(row: _Row, index: int, item: Encoded, max_tokens: int) -> bool:
-    """Add a conversation unless its tokens overfill the row; an empty row takes any length."""
-    # An item that is all prompt still needs its last token.
-    ids = item.ids[:-1] if len(item.ids) > item.prompt_length else item.ids
-    prompt = item.ids[: item.prompt_length]
-    reached = row.reach(ids, prompt)
-    if row.tokens and len(row.tokens) + len(ids) - reached[1] > max_tokens:
-        return False
-    row.add(index, ids, prompt, reached)
-    return True

@@ -22,6 +22,9 @@ LossMask = Literal["answer", "answer_and_question", "all"]
 _SYSTEM, _QUESTION, _ANSWER = "\u241fsystem\u241f", "\u241fquestion\u241f", "\u241fanswer\u241f"
 _CACHED_BYTES = 256 * 2**20
 
+ROW_TOKENS = 192
+"""Tokens of a packed row: longer rows share more of a picture, shorter ones waste less attention on strangers."""
+
 
 class PromptParts(NamedTuple):
     """The template's text around system prompt, question and answer."""

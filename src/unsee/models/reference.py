@@ -12,6 +12,7 @@ from torch import Tensor
 from unsee.errors import ConfigError
 from unsee.models.batches import Batch, collate
 from unsee.models.model import Model, per_conversation
+from unsee.models.prompts import ROW_TOKENS
 
 if TYPE_CHECKING:
     from unsee.methods.base import Method, Read, Side
@@ -178,7 +179,7 @@ def make_reference(
     *,
     mask: LossMask = "answer",
     pack: bool = True,
-    max_row_tokens: int = 256,
+    max_row_tokens: int = ROW_TOKENS,
     reference_model: Model | None = None,
     kind: Literal["auto", "adapter_off", "cache", "second_model"] = "auto",
 ) -> Reference | None:

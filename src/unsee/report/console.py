@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unsee.metrics.alarm import contaminated
 from unsee.metrics.bootstrap import FEW_SUBJECTS
 from unsee.report.headline import headline
 from unsee.report.main_table import Row, main_table, rows, scopes, slices
-from unsee.report.notes import Notes, contaminated, sentence
+from unsee.report.notes import Notes, sentence
 from unsee.report.run_data import read_run
 from unsee.report.vocabulary import brief, method_title
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from unsee.report.vocabulary import COLUMNS, set_title
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from unsee.report.main_table import Row
 
 _MOST_NAMES = 3
@@ -54,20 +52,6 @@ class Notes:
     def __call__(self, reason: str) -> int:
         """The number of a reason."""
         return self._numbers[reason]
-
-
-def contaminated(results: pl.DataFrame) -> dict[str, int]:
-    """Gold cells that know more about the forget subjects than guessing explains -> number of alarms."""
-    import polars as pl
-
-    raised = results.filter(
-        (pl.col("metric") == "contamination_alarm")
-        & (pl.col("method") == "gold")
-        & (pl.col("set") == "all")
-        & (pl.col("value") > 0)
-    )
-    counts = raised.group_by("cell", maintain_order=True).agg(pl.col("value").max())
-    return {cell: round(value) for cell, value in sorted(counts.iter_rows())}
 
 
 def sentence(text: str) -> str:

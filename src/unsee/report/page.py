@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.errors import DataError
 from unsee.files import write_text
+from unsee.metrics.alarm import contaminated
 from unsee.report.closer import attributes, costs, gate_counts, grades
 from unsee.report.gallery import Person, cells_of, gallery
 from unsee.report.headline import headline
 from unsee.report.main_table import Row, Scope, Slice, main_table, rows, scopes, slices
-from unsee.report.notes import Notes, contaminated, sentence
+from unsee.report.notes import Notes, sentence
 from unsee.report.run_data import RunData, read_run
 from unsee.report.vocabulary import (
     GLOSSARY,

@@ -176,7 +176,7 @@ class Probe:
         for question in asked:
             shown = () if question.figure is None else (numbered(shop.held_out[question.figure, question.picture]),)
             items.append(prompter.encode(question.question, question.answer, images=shown, system=question.system))
-        return collate(items, prompter=prompter, max_tokens=256)
+        return collate(items, prompter=prompter)
 
     @torch.no_grad()
     def __call__(self) -> dict[str, float]:
