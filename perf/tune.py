@@ -29,7 +29,7 @@ from unsee.unlearning import unlearn_with_report
 RECORD = Path(__file__).with_name("tuned.json")
 SETTINGS = Path(__file__).parents[1] / "src/unsee/tuned.toml"
 METHODS = ("ga", "graddiff", "kl", "npo", "idk")
-GRID: Mapping[str, tuple[Any, ...]] = {"learning_rate": (5e-4, 1e-3, 1.5e-3, 2e-3), "epochs": (5, 10), "batch_size": (16,)}
+GRID: Mapping[str, tuple[Any, ...]] = {"learning_rate": (5e-4, 1e-3, 1.5e-3, 2e-3), "epochs": (5,), "batch_size": (16,)}
 RATIO = 0.15
 TAUGHT = LearnOptions()
 SCORES = ("forget_score", "model_utility", "unlearning_score")

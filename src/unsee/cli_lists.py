@@ -103,13 +103,14 @@ def model_card(model: Annotated[str, tyro.conf.Positional] = "tiny", *, out: Fil
 
     Args:
         model: name of an embedded model, or a model folder.
-        out: file for the card; it is printed as well.
+        out: file for the card; it is printed as well, and abilities.json is written beside it.
         seed: which questions are drawn.
     """
     from unsee.files import write_text
+    from unsee.models.ability_notes import ABILITIES
     from unsee.models.card import measure
 
-    text = measure(model, seed=seed)
+    text = measure(model, seed=seed, abilities_file=None if out is None else out.parent / ABILITIES)
     if out is not None:
         write_text(out, text)
     say(text)

@@ -45,9 +45,9 @@ class LearnOptions(TrainOptions):
     """rank of the adapter that learns; "none" moves the weights themselves"""
     modules: tuple[Literal["language", "projector", "vision"], ...] = ("language", "projector")
     """parts of the model that learn"""
-    learning_rate: float = 5e-4
+    learning_rate: float = 4e-4
     """highest learning rate of AdamW"""
-    epochs: int = 10
+    epochs: int = 12
     """passes over the subjects' questions"""
     batch_size: int = 64
     """questions in memory at once"""

@@ -56,6 +56,7 @@ def judge(
     import polars as pl
 
     from unsee.metrics import score
+    from unsee.models.ability_notes import mark_missed
     from unsee.schemas import RESULTS
 
     advance = (display or Display()).stage("scoring")
@@ -89,7 +90,7 @@ def judge(
             )
             done += 1
             advance(done, len(cells))
-    results = pl.concat(parts) if parts else pl.DataFrame(schema=RESULTS)
+    results = mark_missed(pl.concat(parts)) if parts else pl.DataFrame(schema=RESULTS)
     folder.write_results(results)
     return results
 

@@ -32,6 +32,10 @@ class Target:
     def met(self, value: float) -> bool:
         return value <= self.value if self.at_most else value >= self.value
 
+    @property
+    def words(self) -> str:
+        return f"{'at most' if self.at_most else 'at least'} {self.value:.2f}"
+
 
 TARGETS: Mapping[str, Target] = {
     "figure_by_name": Target(0.95),
@@ -154,12 +158,16 @@ def _labels(world: World) -> dict[tuple[str, int], list[str]]:
     return {(figure.id, index): visible_values(figure, index) for figure in world.figures for index in HELD_OUT_PICTURES}
 
 
-def measure(model: str | Path, *, seed: int = 0, per_ability: int = 400) -> str:
+def measure(model: str | Path, *, seed: int = 0, per_ability: int = 400, abilities_file: Path | None = None) -> str:
     """The card of an embedded model as Markdown.
+
+    Args:
+        abilities_file: also keep the measured abilities in this JSON file.
 
     Raises:
         CheckpointError: there is no such model, or it was trained on another world than this package holds.
     """
+    from unsee.models.ability_notes import write_abilities
     from unsee.models.checkpoints import read_config
     from unsee.models.loading import EMBEDDED, RECIPE, load_model, weights_folder
     from unsee.models.worlds import load_world
@@ -170,6 +178,8 @@ def measure(model: str | Path, *, seed: int = 0, per_ability: int = 400) -> str:
     worlds = {world.name: world.fingerprint}
     check_worlds(recipe, worlds)
     abilities = measure_abilities(loaded, world, per_ability=per_ability, seed=seed)
+    if abilities_file is not None:
+        write_abilities(abilities_file, model=loaded.name, abilities=abilities)
     return render(loaded.name, abilities, recipe={"licence": LICENCE, "worlds": worlds, **recipe}, seed=seed)
 
 
@@ -206,7 +216,7 @@ def render(name: str, abilities: Mapping[str, Ability], *, recipe: Mapping[str, 
     ]
     for ability in sorted(abilities.values(), key=lambda a: (a.name not in TARGETS, a.name)):
         target = TARGETS.get(ability.name)
-        wanted = "reported" if target is None else f"{'at most' if target.at_most else 'at least'} {target.value:.2f}"
+        wanted = "reported" if target is None else target.words
         met = {None: "", True: "yes", False: "**no**"}[ability.met]
         lines.append(f"| {ability.name} | {ability.value:.3f} | {ability.count} | {wanted} | {met} |")
     visible = abilities["visible"].groups
