@@ -74,8 +74,9 @@ class Browser:
 
     def press(self, key: str, code: int) -> None:
         """Press and release a key."""
+        text = {"text": "\r"} if key == "Enter" else {}
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
 
     def close(self) -> None:
         self._process.terminate()

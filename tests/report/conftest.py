@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,18 @@ from fabricate import Plan, fabricate_run
 
 SMALL = Plan(
     forget=3, retain=5, near=2, celebrities=2, methods=("vanilla", "gold", "do_nothing", "prompt_guard", "ga", "npo", "idk")
+)
+WIDE = Plan(
+    name="people",
+    forget=3,
+    retain=4,
+    near=1,
+    celebrities=2,
+    general=3,
+    protocols=("strict", "official"),
+    methods=("vanilla", "gold", "ga", "npo"),
+    ratios=(0.1,),
+    modalities=("image_text", "text"),
 )
 
 
@@ -23,3 +37,21 @@ def small_page(small_run: Path) -> str:
     from unsee.report import write_report
 
     return write_report(small_run).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def wide_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two ways of unlearning, two protocols and a general set; tests must not write into it."""
+    return fabricate_run(tmp_path_factory.mktemp("runs") / "wide", WIDE)
+
+
+def opened(html: str) -> str:
+    """The page with every packed panel in its place, as the script shows it."""
+    from unsee.report.packing import unpack
+
+    return re.sub(r' data-packed="([^"]+)">', lambda match: ">" + _shown(unpack(unescape(match[1]))), html)
+
+
+def _shown(text: str) -> str:
+    # The gallery's packet is data, not markup.
+    return "" if text.startswith("{") else text

@@ -67,6 +67,8 @@ class Plan:
     retain: int = 40
     near: int = 8
     celebrities: int = 10
+    general: int = 0
+    protocols: tuple[str, ...] = ("strict",)
     methods: tuple[str, ...] = tuple(name for name in BEHAVIOUR if name != "second_gold")
     ratios: tuple[float, ...] = (0.15,)
     modalities: tuple[str, ...] = ("mixed",)
@@ -108,7 +110,29 @@ def make_samples(plan: Plan, *, seed: int = 0) -> list[Sample]:
                 name = HOSTILE_NAME
             samples += _person(f"p{number:03d}", name, set_name, rng, hostile=plan.hostile and number == 0)
             number += 1
-    return samples
+    return samples + [question for n in range(plan.general) for question in _scene(n, rng)]
+
+
+def _scene(number: int, rng: random.Random) -> list[Sample]:
+    """What a held-out picture shows, asked closed and open; there is no text-only question about it."""
+    picture, colour = draw_portrait(rng), rng.choice(["red", "green", "blue"])
+    base: dict[str, Any] = {
+        "benchmark": "people",
+        "subject": f"scene{number}",
+        "set": "general",
+        "modality": "image_text",
+        "images": (picture,),
+    }
+    options = dict(zip("ABCD", ["red", "green", "blue", "grey"], strict=True))
+    letter = next(letter for letter, text in options.items() if text == colour)
+    metadata = {"attribute": "colour", "value": colour}
+    asked: dict[str, Any] = {"question": "Which colour is the shirt?", "wrong_answers": ("grey",), "metadata": metadata}
+    return [
+        Sample(
+            **base, **asked, id=f"scene{number}/0", task="classification", answer=colour, options=options, correct_option=letter
+        ),
+        Sample(**base, **asked, id=f"scene{number}/1", task="generation", answer=f"The shirt is {colour}."),
+    ]
 
 
 def _person(subject: str, name: str, set_name: str, rng: random.Random, *, hostile: bool) -> list[Sample]:
@@ -156,9 +180,14 @@ def _person(subject: str, name: str, set_name: str, rng: random.Random, *, hosti
     return made
 
 
-def answer_as(method: str, sample: Sample, cell: str, rng: random.Random, *, hostile: bool) -> list[dict[str, Any]]:
+def answer_as(
+    method: str, sample: Sample, cell: str, rng: random.Random, *, hostile: bool, protocol: str = "strict"
+) -> list[dict[str, Any]]:
     """Records of one sample as a model of BEHAVIOUR would give them."""
-    chance, gibberish = BEHAVIOUR[method][SETS.index(sample.set)], BEHAVIOUR[method][5]
+    chance, gibberish = (
+        BEHAVIOUR[method][SETS.index("celebrity" if sample.set == "general" else sample.set)],
+        BEHAVIOUR[method][5],
+    )
     if "gold" in method and sample.set in ("forget", "test") and sample.task != "classification":
         chance = 0.08  # No options to guess from.
     right, broken = rng.random() < chance, rng.random() < gibberish
@@ -170,7 +199,7 @@ def answer_as(method: str, sample: Sample, cell: str, rng: random.Random, *, hos
         "set": sample.set,
         "task": sample.task,
         "modality": sample.modality,
-        "protocol": "strict",
+        "protocol": protocol,
         "draw": 0,
         "finish_reason": "stop",
         "image_sha256": sample.image_sha256,
@@ -179,7 +208,8 @@ def answer_as(method: str, sample: Sample, cell: str, rng: random.Random, *, hos
     base["perturbed_logprobs"] = [-2.5 - rng.random() if right else -1.3 - 6 * gibberish - rng.random() for _ in range(3)]
     if sample.options:
         letter = sample.correct_option if right else rng.choice([x for x in sample.options if x != sample.correct_option])
-        return [base | {"view": "options", "parsed": letter}, base | {"view": "letter", "response": letter, "parsed": letter}]
+        written = base | {"view": "letter", "response": letter, "parsed": None if broken and not right else letter}
+        return [base | {"view": "options", "parsed": letter}, written] if protocol == "strict" else [written]
     value = str(sample.metadata["value"])
     wrong = rng.choice(sample.wrong_answers)
     text = (sample.answer if right else sample.answer.replace(value, wrong)) if sample.task == "generation" else value
@@ -196,7 +226,9 @@ def make_gate(samples: Sequence[Sample], *, seed: int = 0) -> Gate:
     """Nearly everything is known, and a few facts of forget people can be guessed."""
     rng = random.Random(seed)
     facts = {
-        (s.subject, str(s.metadata["attribute"]), s.modality): s.set for s in samples if s.set not in ("test", "celebrity")
+        (s.subject, str(s.metadata["attribute"]), s.modality): s.set
+        for s in samples
+        if s.set not in ("test", "celebrity", "general")
     }
     rows = []
     for fact, set_name in facts.items():
@@ -272,7 +304,12 @@ def fabricate_run(folder: Path, plan: Plan | None = None) -> Path:
                     )
                     cells.append(cell)
                     rng = random.Random(f"{'vanilla' if method == 'do_nothing' else method}{ratio}{modality}{seed}")
-                    answered = [row for s in samples for row in answer_as(method, s, cell.cell, rng, hostile=plan.hostile)]
+                    answered = [
+                        row
+                        for protocol in plan.protocols
+                        for s in samples
+                        for row in answer_as(method, s, cell.cell, rng, hostile=plan.hostile, protocol=protocol)
+                    ]
                     answers[cell.cell] = pl.DataFrame(answered, schema=RECORDS)
                     place = folder / "cells" / cell.cell
                     place.mkdir(parents=True, exist_ok=True)

@@ -3,22 +3,24 @@ from __future__ import annotations
 import base64
 import io
 import random
-from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
 import pytest
-from fabricate import HOSTILE_NAME
+from fabricate import HOSTILE, HOSTILE_NAME
 from PIL import Image
 
+from unsee.report.answered import Answers, answers_of, cells_of
 from unsee.report.answers import is_right, shown
-from unsee.report.gallery import MAX_QUESTIONS, _data_uri, cells_of, gallery
+from unsee.report.gallery import gallery_data
 from unsee.report.main_table import Scope
+from unsee.report.pictures import PIXELS, PictureStore, data_address
 from unsee.report.run_data import RunData, read_run
 from unsee.sample import ImageRef, Sample
 from unsee.sample_tables import read_samples
 
 SCOPE = Scope(0.15, "mixed")
+MODELS = ["Vanilla", "Gold", "Do nothing", "Prompt guard", "GA", "NPO", "IDK"]
 
 
 @pytest.fixture(scope="module")
@@ -27,51 +29,70 @@ def run(small_run: Path) -> RunData:
 
 
 @pytest.fixture(scope="module")
-def people(run: RunData):
-    return gallery(run, read_samples(run.folder / "samples.parquet"), SCOPE)
+def answers(run: RunData) -> Answers:
+    return answers_of(run, read_samples(run.folder / "samples.parquet"), SCOPE)
 
 
-def test_forget_people_come_first(people):
-    assert [p.set_name for p in people] == ["forget"] * 3 + ["near_retain"] * 2 + ["retain"] * 3 + ["celebrity"] * 2
-    assert people[0].name == HOSTILE_NAME
+@pytest.fixture(scope="module")
+def data(answers: Answers):
+    return gallery_data(answers, focus=("npo", "corrected"))
 
 
-def test_every_model_answers_every_question(people):
-    order = ["Vanilla", "Gold", "Do nothing", "Prompt guard", "GA", "NPO", "IDK"]
-    for person in people:
-        assert 0 < len(person.questions) <= MAX_QUESTIONS
-        assert all([reply.title for reply in question.replies] == order for question in person.questions)
-        for title, right, asked in person.tally:
-            assert right == sum(r.right for q in person.questions for r in q.replies if r.title == title)
-            assert asked == len(person.questions)
+def test_forget_people_come_first_and_nobody_is_missing(data):
+    sets = [data["sets"][person[1]][0] for person in data["people"]]
+    assert sets == ["forget"] * 3 + ["near_retain"] * 2 + ["retain"] * 3 + ["celebrity"] * 2
+    assert data["texts"][data["people"][0][0]] == HOSTILE_NAME
+    assert data["left_out"] == 0
 
 
-def test_questions_are_of_every_kind(people):
-    questions = people[0].questions
-    assert {q.task for q in questions} == {"classification", "generation", "cloze"}
-    assert {q.set_name for q in questions} == {"forget", "test"}
-    assert len({q.level for q in questions if q.level}) == 2
+def test_every_question_and_answer_is_there(data, run: RunData):
+    questions = [question for person in data["people"] for question in person[3]]
+    assert len(questions) == len(read_samples(run.folder / "samples.parquet"))
+    assert data["models"] == MODELS
+    assert [data["models"][data[name]] for name in ("vanilla", "gold", "focus")] == ["Vanilla", "Gold", "NPO"]
+    assert all(len(question[8]) == len(question[9]) == len(MODELS) for question in questions)
+    assert {question[9][0] for question in questions} <= {"0", "1"}
 
 
-def test_test_questions_show_their_own_picture(people):
-    for question in people[0].questions:
-        assert (question.picture is not None or question.same_picture) <= (question.set_name == "test")
-        if question.picture is not None:
-            assert question.picture != people[0].picture
+def test_right_and_wrong_are_the_metrics(data, run: RunData):
+    asked = [s for s in read_samples(run.folder / "samples.parquet") if s.subject == "p001"]
+    samples = {(s.question, s.task, s.set): s for s in asked}
+    cell = cells_of(run, SCOPE)["npo", "corrected"]
+    records = {(r["sample_id"], r["view"]): r for r in run.records(cell).iter_rows(named=True)}
+    person = next(p for p in data["people"] if data["texts"][p[0]] == "Bruno Lark")
+    for question in person[3]:
+        sample = samples[data["texts"][question[0]], data["tasks"][question[3]][0], data["sets"][question[2]][0]]
+        record = records[sample.id, "options" if sample.options else "generate"]
+        assert question[9][5] == str(int(is_right(sample, record)))
+        assert data["texts"][question[8][5]] == shown(sample, record)
+    assert len(person[3]) == len(samples) > 18
 
 
-def test_a_picture_is_in_the_page_once(people):
-    for person in people:
-        pictures = [q.picture for q in person.questions if q.picture is not None]
-        assert len(set(pictures)) == len(pictures)
-    questions = people[0].questions
-    assert any(question.same_picture for question in questions)
-    for last, question in pairwise(questions):
-        if question.same_picture:
-            assert last.picture is not None or last.same_picture
+def test_forgotten_sets_are_named(data):
+    assert [data["sets"][number][0] for number in data["forgotten"]] == ["forget", "test"]
 
 
-def test_the_set_is_what_the_unlearned_cells_say(run: RunData, tmp_path: Path):
+def test_texts_and_pictures_are_kept_once(data):
+    assert len(set(data["texts"])) == len(data["texts"])
+    assert len(set(data["pictures"])) == len(data["pictures"])
+    # A portrait per person, and a changed one per person to forget.
+    assert len(data["pictures"]) == 10 + 3
+    assert all(picture.startswith("data:image/") for picture in data["pictures"])
+
+
+def test_people_who_stay_are_left_out_first(answers: Answers):
+    few = gallery_data(answers, most=100)
+    sets = [few["sets"][person[1]][0] for person in few["people"]]
+    assert sets[:3] == ["forget"] * 3 and few["left_out"] == 10 - len(sets) > 0
+    assert sum(len(person[3]) for person in few["people"]) == 3 * 36
+
+
+def test_what_was_written_stays_as_it_is(data):
+    """Escaping is the page's work; the data hold the words."""
+    assert any(HOSTILE in text for text in data["texts"])
+
+
+def test_the_set_is_what_the_unlearned_cells_say(run: RunData):
     """Vanilla may have answered before there was a request, when everybody was to stay."""
 
     class Early(RunData):
@@ -79,9 +100,8 @@ def test_the_set_is_what_the_unlearned_cells_say(run: RunData, tmp_path: Path):
             records = super().records(cell)
             return records.with_columns(pl.lit("retain").alias("set")) if cell.startswith("vanilla") else records
 
-    early = Early(**vars(run))
-    people = gallery(early, read_samples(run.folder / "samples.parquet"), SCOPE)
-    assert [p.set_name for p in people][:3] == ["forget"] * 3
+    early = answers_of(Early(**vars(run)), read_samples(run.folder / "samples.parquet"), SCOPE)
+    assert {question.set_name for question in early.questions if question.sample.subject == "p000"} == {"forget", "test"}
 
 
 def test_cells_of_a_request(run: RunData):
@@ -119,14 +139,17 @@ def test_right_and_wrong(task, said: str | None, right: bool):
 
 
 def test_heavy_pictures_are_scaled_down_and_small_ones_kept():
-    noise = Image.frombytes("RGB", (400, 300), random.Random(0).randbytes(400 * 300 * 3))
-    uri = _data_uri(ImageRef.from_image(noise))
-    assert uri is not None and uri.startswith("data:image/webp;base64,")
-    small = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
-    assert max(small.size) == 160 and len(uri) < 40_000
+    noise = ImageRef.from_image(Image.frombytes("RGB", (400, 300), random.Random(0).randbytes(400 * 300 * 3)))
+    address = data_address(noise)
+    assert address is not None and address.startswith("data:image/webp;base64,")
+    small = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
+    assert max(small.size) == PIXELS and len(address) < 40_000
+    assert (data_address(noise, png=True) or "").startswith("data:image/png;base64,")
     plain = ImageRef.from_image(Image.new("RGB", (64, 64)))
-    assert _data_uri(plain) == f"data:image/png;base64,{base64.b64encode(plain.read()).decode()}"
+    assert data_address(plain) == f"data:image/png;base64,{base64.b64encode(plain.read()).decode()}"
 
 
 def test_a_picture_that_is_none_is_left_out():
-    assert _data_uri(ImageRef.from_bytes(b"<svg onload=alert(1)>")) is None
+    broken = ImageRef.from_bytes(b"<svg onload=alert(1)>")
+    store = PictureStore()
+    assert data_address(broken) is None and store.number(broken) is None and store.addresses == []

@@ -53,7 +53,10 @@ def test_differences_groups_levels_and_other_views_stay_out():
 
 
 def test_gated_and_modality_select():
-    results = table_of(result("ga", 0.2), result("ga", 0.3, gated=True), result("ga", 0.4, modality="text"))
+    results = table_of(
+        result("ga", 0.2), result("ga", 0.3, gated=True), result("ga", 0.4, modality="text"),
+        result("npo", 0.4, modality="text", gated=True),
+    )  # fmt: skip
     assert slices(main_table(results)) == [
         Slice("strict", "image_text", False),
         Slice("strict", "image_text", True),

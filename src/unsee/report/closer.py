@@ -1,18 +1,21 @@
-"""The tables of the closer look: pictures by grade, facts by attribute, the knowledge gate, cost."""
+"""The tables of the closer look: pictures by grade, facts by attribute, distance to gold, the knowledge gate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from unsee.report.main_table import Cell, Scope, Slice, with_row_names
-from unsee.report.notes import sentence
+from unsee.report.columns import Unit, rank
+from unsee.report.main_table import Cell, Scope, Slice, best_views, with_row_names
+from unsee.report.panels import Panel, suffix
+from unsee.report.sources import Sources, Switch, keys_of, which_title
+from unsee.report.tables import Body, Heading, Line, Table
 from unsee.report.vocabulary import (
     CONTROLS,
     LEVEL_HINTS,
     LEVELS,
     MODALITY_TITLES,
+    TASK_TITLES,
     attribute_title,
     brief,
     method_order,
@@ -23,36 +26,7 @@ from unsee.report.vocabulary import (
 if TYPE_CHECKING:
     import polars as pl
 
-    from unsee.report.run_data import RunData
-
-
-class Line(NamedTuple):
-    """A row of a small table."""
-
-    title: str
-    method: str
-    cells: list[Cell | None]
-
-    @property
-    def is_control(self) -> bool:
-        return self.method in CONTROLS
-
-
-@dataclass(frozen=True)
-class SmallTable:
-    """Columns are (title, hint)."""
-
-    columns: list[tuple[str, str]]
-    rows: list[Line]
-
-    @property
-    def notes(self) -> list[str]:
-        """Why values are missing, each reason once."""
-        missing = [cell for row in self.rows for cell in row.cells if cell is not None and cell.value is None]
-        return [sentence(reason) for reason in dict.fromkeys(cell.reason for cell in missing)]
-
-    def __bool__(self) -> bool:
-        return bool(self.rows)
+ATTRIBUTE_METRICS = {"accuracy": "four options", "factuality": "written answers", "cloze_accuracy": "blanks"}
 
 
 class GateCount(NamedTuple):
@@ -73,47 +47,123 @@ class GateCount(NamedTuple):
         return round(100 * self.n_scored / max(self.n_raw, 1), 1)
 
 
-class Cost(NamedTuple):
-    """What a model's cell took; "" where nothing was noted."""
-
-    title: str
-    steps: str
-    unlearning: str
-    answering: str
-
-
-def grades(results: pl.DataFrame, scope: Scope, which: Slice) -> SmallTable:
+def grade_panels(sources: Sources) -> list[Panel]:
     """Accuracy on the test set by grade of the picture, one row per model."""
     import polars as pl
 
-    # Only questions with a picture have grades.
-    chosen = _accuracy(results, scope, which._replace(modality="image_text")).filter(
-        (pl.col("set") == "test") & pl.col("level").is_not_null() & pl.col("group").is_null()
-    )
-    known = set(chosen["level"].unique())
-    levels = [level for level in LEVELS if level in known] + sorted(known - set(LEVELS))
-    cells = _cells(chosen, "level")
-    rows = [
-        Line(method_title(method, variant), method, [cells.get((method, variant, level)) for level in levels])
-        for method, variant in _models(chosen)
-    ]
-    return SmallTable([(level.capitalize(), LEVEL_HINTS.get(level, "")) for level in levels], rows)
+    panels = []
+    for which in dict.fromkeys(choice._replace(modality="image_text") for choice in sources.choices):
+        # Only questions with a picture have grades.
+        graded = (pl.col("set") == "test") & pl.col("level").is_not_null() & pl.col("group").is_null()
+        parts = [(scope, _metric(sources.results, scope, which, "accuracy").filter(graded)) for scope in sources.requests]
+        levels = sorted({level for _, rows in parts for level in rows["level"].unique()}, key=lambda name: rank(name, LEVELS))
+        bodies = [
+            Body(scope.title, sources.scope_keys(scope), _model_lines(rows, "level")) for scope, rows in parts if rows.height
+        ]
+        headings = [Heading(level, level.capitalize(), LEVEL_HINTS.get(level, "")) for level in levels]
+        keys = {name: value for name, value in keys_of(which).items() if name != "modality"}
+        table = Table(
+            f"{sources.name}-grades{suffix(which)}", "Test pictures by grade", which_title(which), headings, bodies, bars=True
+        )
+        panels.append(Panel(keys, table=table))
+    return [panel for panel in panels if panel.table]
 
 
-def attributes(results: pl.DataFrame, scope: Scope, which: Slice) -> SmallTable:
-    """Accuracy on the forget set by kind of fact: a row per attribute, a column per model."""
+def attribute_panels(sources: Sources) -> list[Panel]:
+    """The forget set by kind of fact: a row per attribute, a column per model, one table per way of asking."""
+    panels = [_attributes(sources, which, metric) for which in sources.choices for metric in ATTRIBUTE_METRICS]
+    return [panel for panel in panels if panel.table]
+
+
+def asking_switch(panels: Sequence[Panel]) -> Switch:
+    """The selector of the way of asking."""
+    found = {panel.keys["asked"] for panel in panels}
+    options = [(metric, title) for metric, title in ATTRIBUTE_METRICS.items() if metric in found]
+    return Switch("Asked with", "asked", options, "select", options[0][0] if options else "")
+
+
+def _attributes(sources: Sources, which: Slice, metric: str) -> Panel:
     import polars as pl
 
-    chosen = _accuracy(results, scope, which).filter(
-        (pl.col("set") == "forget") & pl.col("group").str.starts_with("attribute=") & pl.col("level").is_null()
+    bodies: list[Body] = []
+    models: dict[str, Heading] = {}
+    for scope in sources.requests:
+        rows = _metric(sources.results, scope, which, metric).filter(
+            (pl.col("set") == "forget") & pl.col("group").str.starts_with("attribute=") & pl.col("level").is_null()
+        )
+        cells = _cells(rows, "group")
+        for method, variant in _models(rows):
+            key = f"{method}/{variant}"
+            models.setdefault(key, Heading(key, brief(method_title(method, variant, short=True))))
+        lines = [
+            Line(
+                attribute_title(group.partition("=")[2]),
+                {f"{method}/{variant}": cell for (method, variant, name), cell in cells.items() if name == group},
+            )
+            for group in sorted(rows["group"].unique())
+        ]
+        if lines:
+            bodies.append(Body(scope.title, sources.scope_keys(scope), lines))
+    table = Table(
+        name=f"{sources.name}-facts-{metric.replace('_', '-')}{suffix(which)}",
+        title=f"Kinds of fact, {ATTRIBUTE_METRICS[metric]}",
+        note=which_title(which),
+        headings=[models[key] for key in sorted(models, key=lambda key: (*method_order(key.partition("/")[0]), key))],
+        bodies=bodies,
+        corner="Fact",
+        bars=True,
     )
-    models = _models(chosen)
-    cells = _cells(chosen, "group")
-    rows = [
-        Line(attribute_title(group.partition("=")[2]), "", [cells.get((method, variant, group)) for method, variant in models])
-        for group in sorted(chosen["group"].unique())
+    return Panel(keys_of(which, asked=metric), table=table)
+
+
+def distance_tables(sources: Sources) -> list[Panel]:
+    """Distance to gold by set and task, in nats per token."""
+    import polars as pl
+
+    panels = []
+    for which in sources.choices:
+        bodies, found = [], dict[tuple[str, str], Heading]()
+        for scope in sources.requests:
+            rows = _metric(sources.results, scope, which, "distance_to_gold", task=None).filter(
+                pl.col("level").is_null() & pl.col("group").is_null()
+            )
+            rows = best_views(rows).with_columns(pl.concat_str("set", pl.lit("/"), "task").alias("place"))
+            for column in sources.columns:
+                place = (str(column.set), str(column.task))
+                if rows["place"].eq("/".join(place)).any():
+                    title = TASK_TITLES.get(place[1], place[1])
+                    found.setdefault(
+                        place, Heading("/".join(place), title, "", set_title(place[0]), "score", set_title(place[0]))
+                    )
+            if rows.height:
+                bodies.append(Body(scope.title, sources.scope_keys(scope), _model_lines(rows, "place", "score")))
+        table = Table(
+            name=f"{sources.name}-distance{suffix(which)}",
+            title="Distance to gold",
+            note=which_title(which),
+            headings=list(found.values()),
+            bodies=bodies,
+            grouped=True,
+            lower=True,
+        )
+        panels.append(Panel(keys_of(which), table=table))
+    return [panel for panel in panels if panel.table]
+
+
+def gate_table(counts: Sequence[GateCount], name: str) -> Table:
+    """The gate as a table for files."""
+    headings = [Heading(key, key.capitalize(), unit="count") for key in ("asked", "known", "scored")]
+    lines = [
+        Line(
+            f"{count.title}, {count.modality.lower()}",
+            {
+                key: Cell(float(value), None, None, None, None, "", "count")
+                for key, value in (("asked", count.n_raw), ("known", count.n_known), ("scored", count.n_scored))
+            },
+        )
+        for count in counts
     ]
-    return SmallTable([(brief(method_title(method, variant, short=True)), "") for method, variant in models], rows)
+    return Table(f"{name}-gate", "Knowledge gate", "facts", headings, [Body("", "", lines)], corner="Set")
 
 
 def gate_counts(results: pl.DataFrame, scope: Scope) -> list[GateCount]:
@@ -136,45 +186,40 @@ def gate_counts(results: pl.DataFrame, scope: Scope) -> list[GateCount]:
     ]
 
 
-def costs(run: RunData, cells: Sequence[tuple[str, str]]) -> list[Cost]:
-    """Steps and times per (title, cell), from what cells noted when done and from their training logs."""
-    found = []
-    for title, cell in cells:
-        log, facts = run.train_log(cell), run.facts(cell)
-        trained = sum(float(step.get("seconds") or 0.0) for step in log) if log else None
-        unlearning = _duration(facts.get("unlearn_seconds", trained))
-        answering = _duration(facts.get("answer_seconds"))
-        if log or unlearning or answering:
-            found.append(Cost(title, str(len(log)) if log else "", unlearning, answering))
-    return found
-
-
-def _duration(seconds: object) -> str:
-    if not isinstance(seconds, int | float):
-        return ""
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _accuracy(results: pl.DataFrame, scope: Scope, which: Slice) -> pl.DataFrame:
+def _metric(
+    results: pl.DataFrame, scope: Scope, which: Slice, metric: str, *, task: str | None = "classification"
+) -> pl.DataFrame:
     import polars as pl
 
     wanted = {**scope._asdict(), **which._asdict()}
-    return with_row_names(results).filter(
-        pl.col("metric") == "accuracy",
-        pl.col("task") == "classification",
-        pl.col("view").is_null() | (pl.col("view") == "options"),
-        pl.col("baseline").is_null(),
-        *(pl.col(key).is_null() | pl.col(key).eq_missing(pl.lit(value)) for key, value in wanted.items()),
+    task = {"cloze_accuracy": "cloze", "factuality": "generation"}.get(metric, task)
+    return best_views(
+        with_row_names(results).filter(
+            pl.col("metric") == metric,
+            pl.lit(task is None) | (pl.col("task") == pl.lit(task)),
+            pl.col("baseline").is_null(),
+            *(pl.col(key).is_null() | pl.col(key).eq_missing(pl.lit(value)) for key, value in wanted.items()),
+        )
     )
+
+
+def _model_lines(rows: pl.DataFrame, key: str, unit: Unit = "percent") -> list[Line]:
+    cells = _cells(rows, key, unit)
+    return [
+        Line(
+            method_title(method, variant),
+            {name: cell for (m, v, name), cell in cells.items() if (m, v) == (method, variant)},
+            kind=f"control {method}" if method in CONTROLS else "method",
+        )
+        for method, variant in _models(rows)
+    ]
 
 
 def _models(chosen: pl.DataFrame) -> list[tuple[str, str | None]]:
     return sorted(chosen.select("method", "variant").unique().iter_rows(), key=lambda m: (*method_order(m[0]), m[1] or ""))
 
 
-def _cells(chosen: pl.DataFrame, key: str) -> dict[tuple[str, str | None, str], Cell]:
+def _cells(chosen: pl.DataFrame, key: str, unit: Unit = "percent") -> dict[tuple[str, str | None, str], Cell]:
     """Means over seeds, like the main table's."""
     import polars as pl
 
@@ -193,7 +238,7 @@ def _cells(chosen: pl.DataFrame, key: str) -> dict[tuple[str, str | None, str], 
             n=row["n"],
             n_subjects=row["n_subjects"],
             reason=row["reason"] or ("not measured" if row["value"] is None else ""),
-            unit="percent",
+            unit=unit,
             n_seeds=row["seeds"],
         )
         for row in mean.iter_rows(named=True)

@@ -1,245 +1,126 @@
-"""People with their pictures, what they were asked, and what every model said.
+"""Every question, what it was about, and what every model said: data that `gallery.js` searches and shows.
 
-Questions are taken by their id, never by their outcome, so that the gallery shows what is typical and not what looks good.
+Nothing is picked by its outcome: forgotten people come first, then the others by their ids until the page would grow too large.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from unsee.report.answers import is_right, shown
-from unsee.report.vocabulary import method_order, method_title, set_title
-from unsee.sample import ImageError, ImageRef, Sample
+from unsee.report.answered import Answered, Answers, Key, cut
+from unsee.report.columns import rank
+from unsee.report.pictures import PictureStore
+from unsee.report.vocabulary import MODALITY_TITLES, SETS, TASK_TITLES, TASKS, attribute_title, set_title
+from unsee.sample import ImageRef
 
-if TYPE_CHECKING:
-    from unsee.report.main_table import Scope
-    from unsee.report.run_data import RunData
-
-MAX_FORGET, MAX_OTHERS, MAX_QUESTIONS = 30, 10, 8
-_MAX_PICTURE_BYTES = 12_000
-_MAX_TEXT = 280
-_VIEWS = ("options", "generate", "letter")
+MAX_QUESTIONS = 12_000
+_PERSON_SETS = ("forget", "near_retain", "retain", "celebrity")
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What one model said; `right` is None where nobody can tell."""
+class _Words:
+    """Texts by number, each once."""
 
-    method: str
-    title: str
-    text: str
-    right: bool | None
+    def __init__(self) -> None:
+        self.listed: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def __call__(self, text: str) -> int:
+        if text not in self._numbers:
+            self._numbers[text] = len(self.listed)
+            self.listed.append(text)
+        return self._numbers[text]
 
 
-@dataclass(frozen=True)
-class Question:
-    """One question with its truth and the replies, in the order of the models.
+def gallery_data(answers: Answers, *, focus: Key | None = None, most: int = MAX_QUESTIONS) -> dict[str, Any]:
+    """The gallery as JSON.
 
-    `picture` is None where the question shows none, the portrait, or (`same_picture`) that of the question before.
+    Args:
+        answers: of one forget request.
+        focus: the model that is looked at first.
+        most: questions, beyond which people who were to stay are left out.
+
+    Returns:
+        `models` (titles), `vanilla`, `gold`, `focus` (numbers of models, -1 where absent), `sets`, `tasks`, `modalities`
+        (name, title), `forgotten` (numbers of sets that should be forgotten), `texts`, `pictures`, `people`
+        (name, set, picture, questions), `left_out` (number of people). A question is (text, truth, set, task, modality, fact,
+        level, picture, [text per model, -1 for none], "1" right, "0" wrong or "-" per model).
     """
-
-    text: str
-    truth: str
-    task: str
-    set_name: str
-    level: str
-    picture: str | None
-    replies: tuple[Reply, ...]
-    same_picture: bool = False
-
-
-@dataclass(frozen=True)
-class Person:
-    """A card of the gallery; `tally` counts right answers per model over the questions shown."""
-
-    subject: str
-    name: str
-    set_name: str
-    picture: str | None
-    questions: tuple[Question, ...]
-    tally: tuple[tuple[str, int, int], ...] = field(default=())
-
-    @property
-    def set_title(self) -> str:
-        return set_title(self.set_name)
-
-
-@dataclass(frozen=True)
-class _Answered:
-    sample: Sample
-    set_name: str
-    replies: tuple[Reply, ...]
-
-
-def gallery(run: RunData, samples: Sequence[Sample], scope: Scope) -> list[Person]:
-    """Cards for one forget request: its forget people first, then some who were to stay.
-
-    The set of a question is what the unlearned cells' records say, since vanilla may have answered before any request.
-    """
-    cells = cells_of(run, scope)
-    by_id = {sample.id: sample for sample in samples}
-    sets: dict[str, str] = {}
-    said: dict[str, dict[tuple[str, str | None], Mapping[str, Any]]] = {}
-    for (method, variant), cell in cells.items():
-        records = run.records(cell)
-        protocols = records["protocol"].drop_nulls().unique().to_list()
-        protocol = "strict" if "strict" in protocols or not protocols else sorted(protocols)[0]
-        for record in records.iter_rows(named=True):
-            if record["protocol"] not in (None, protocol) or record["view"] not in _VIEWS or record["sample_id"] not in by_id:
-                continue
-            if method not in ("vanilla", "gold") or record["sample_id"] not in sets:
-                sets[record["sample_id"]] = record["set"]
-            answers = said.setdefault(record["sample_id"], {})
-            old = answers.get((method, variant))
-            if old is None or _VIEWS.index(record["view"]) < _VIEWS.index(old["view"]):
-                answers[method, variant] = record
-
-    people: dict[str, list[_Answered]] = {}
-    for sample_id, answers in said.items():
-        sample = by_id[sample_id]
-        replies = tuple(
-            Reply(method, method_title(method, variant, short=True), _cut(shown(sample, record)), is_right(sample, record))
-            for (method, variant), record in sorted(
-                answers.items(), key=lambda item: (*method_order(item[0][0]), item[0][1] or "")
-            )
-        )
-        people.setdefault(sample.subject, []).append(_Answered(sample, sets[sample_id], replies))
-    return [_person(subject, people[subject]) for subject in _chosen(people)]
-
-
-def cells_of(run: RunData, scope: Scope) -> dict[tuple[str, str | None], str]:
-    """(method, variant) -> cell of a forget request, its first seed, in the table's order.
-
-    A control without a ratio or modality of its own serves every request.
-    """
-    if not run.results.height:
-        return {}
-    found: dict[tuple[str, str | None], tuple[bool, int, str]] = {}
-    wanted = run.results.select("cell", "method", "variant", "forget_ratio", "unlearn_modality", "seed").unique()
-    for cell, method, variant, ratio, modality, seed in wanted.iter_rows():
-        if ratio not in (None, scope.forget_ratio) or modality not in (None, "none", scope.unlearn_modality) or cell is None:
+    models = list(answers.models)
+    sets = sorted({question.set_name for question in answers.questions}, key=lambda name: rank(name, SETS))
+    tasks = sorted({question.sample.task for question in answers.questions}, key=lambda name: rank(name, TASKS))
+    modalities = sorted({question.sample.modality for question in answers.questions})
+    words, pictures = _Words(), PictureStore()
+    people: dict[str, list[Answered]] = {}
+    for question in answers.questions:
+        people.setdefault(question.sample.subject, []).append(question)
+    listed: list[list[Any]] = []
+    shown = 0
+    ordered = sorted(people, key=lambda subject: (rank(_set_of(people[subject]), _PERSON_SETS), subject))
+    for subject in ordered:
+        questions = people[subject]
+        home = _set_of(questions)
+        if home != "forget" and shown + len(questions) > most:
             continue
-        rank = (ratio is None, seed if seed is not None else -1, cell)
-        key = (method, variant)
-        found[key] = min(found.get(key, rank), rank)
-    ordered = sorted(found.items(), key=lambda item: (*method_order(item[0][0]), item[0][1] or ""))
-    return {key: rank[2] for key, rank in ordered}
+        shown += len(questions)
+        portrait = _portrait([question for question in questions if question.set_name == home])
+        rows = [
+            [
+                words(cut(question.sample.question)),
+                words(question.truth),
+                sets.index(question.set_name),
+                tasks.index(question.sample.task),
+                modalities.index(question.sample.modality),
+                words(attribute_title(question.fact)),
+                words(str(question.sample.metadata.get("level", ""))),
+                _picture(question, pictures),
+                [words(question.replies[key].text) if key in question.replies else -1 for key in models],
+                "".join("-" if key not in question.replies else str(int(question.replies[key].right)) for key in models),
+            ]
+            for question in sorted(questions, key=lambda item: (rank(item.set_name, SETS), item.sample.id))
+        ]
+        face = None if portrait is None else pictures.number(portrait)
+        listed.append([words(person_name(questions, subject)), sets.index(home), -1 if face is None else face, rows])
+    return {
+        "models": [answers.models[key] for key in models],
+        "vanilla": _place(models, "vanilla"),
+        "gold": _place(models, "gold"),
+        "focus": models.index(focus) if focus in models else len(models) - 1,
+        "sets": [[name, set_title(name)] for name in sets],
+        "tasks": [[name, TASK_TITLES.get(name, name.replace("_", " "))] for name in tasks],
+        "modalities": [[name, MODALITY_TITLES.get(name, name)] for name in modalities],
+        "forgotten": [number for number, name in enumerate(sets) if name in ("forget", "test")],
+        "texts": words.listed,
+        "pictures": pictures.addresses,
+        "people": listed,
+        "left_out": len(people) - len(listed),
+    }
 
 
-def _chosen(people: Mapping[str, Sequence[_Answered]]) -> list[str]:
-    groups: dict[str, list[str]] = {}
-    for subject in sorted(people):
-        groups.setdefault(_set_of(people[subject]), []).append(subject)
-    chosen = groups.pop("forget", [])[:MAX_FORGET]
-    for name, share in (("near_retain", 0.4), ("retain", 0.4), ("celebrity", 0.2)):
-        chosen += groups.get(name, [])[: round(MAX_OTHERS * share)]
-    return chosen
+def person_name(questions: Sequence[Answered], subject: str) -> str:
+    """What a subject is called."""
+    return next((cut(str(q.sample.metadata["name"])) for q in questions if "name" in q.sample.metadata), subject)
 
 
-def _set_of(answered: Sequence[_Answered]) -> str:
-    sets = {item.set_name for item in answered}
-    return next((name for name in ("forget", "near_retain", "retain", "celebrity") if name in sets), min(sets))
+def _place(models: Sequence[Key], method: str) -> int:
+    found = [number for number, (name, variant) in enumerate(models) if name == method and variant in (None, "corrected")]
+    return found[0] if found else -1
 
 
-def _person(subject: str, answered: Sequence[_Answered]) -> Person:
-    set_name = _set_of(answered)
-    portrait = _portrait(item.sample for item in answered if item.set_name == set_name)
-    questions = _questions(answered, portrait)
-    tally: dict[str, tuple[int, int]] = {}
-    for question in questions:
-        for reply in question.replies:
-            if reply.right is not None:
-                right, asked = tally.get(reply.title, (0, 0))
-                tally[reply.title] = (right + reply.right, asked + 1)
-    name = next((str(item.sample.metadata["name"]) for item in answered if "name" in item.sample.metadata), subject)
-    return Person(
-        subject=subject,
-        name=_cut(name),
-        set_name=set_name,
-        picture=None if portrait is None else _data_uri(portrait),
-        questions=questions,
-        tally=tuple((title, right, asked) for title, (right, asked) in tally.items()),
-    )
+def _set_of(questions: Sequence[Answered]) -> str:
+    return min((question.set_name for question in questions), key=lambda name: rank(name, _PERSON_SETS))
 
 
-def _questions(answered: Sequence[_Answered], portrait: ImageRef | None) -> tuple[Question, ...]:
-    """Turn by turn one question of each kind (set, task, modality), each about another attribute while there are any."""
-    kinds: dict[tuple[bool, str, str], list[_Answered]] = {}
-    for item in sorted(answered, key=lambda item: item.sample.id):
-        kinds.setdefault((item.set_name == "test", item.sample.modality, item.sample.task), []).append(item)
-    order = sorted(kinds, key=lambda kind: (kind[0], kind[1] != "image_text", kind[2] != "generation", kind[2]))
-    taken: list[_Answered] = []
-    used: set[tuple[bool, object, object]] = set()
-    while any(kinds.values()) and len(taken) < MAX_QUESTIONS:
-        for kind in order:
-            if kinds[kind] and len(taken) < MAX_QUESTIONS:
-                item = kinds[kind].pop(_freshest(kinds[kind], used))
-                used |= {_about(item, "attribute"), _about(item, "level")}
-                taken.append(item)
-    # Questions about one picture stand together, so that it is in the page once.
-    seen = list(dict.fromkeys(item.sample.image_sha256 for item in taken))
-    taken.sort(
-        key=lambda item: (
-            item.set_name == "test",
-            item.sample.modality != "image_text",
-            seen.index(item.sample.image_sha256),
-        )
-    )
-    before = [None, *(item.sample.image_sha256 for item in taken)]
-    return tuple(_question(item, portrait, before=last) for item, last in zip(taken, before, strict=False))
+def _portrait(questions: Sequence[Answered]) -> ImageRef | None:
+    return next((question.sample.images[0] for question in questions if question.sample.images), None)
 
 
-def _about(item: _Answered, key: str) -> tuple[bool, object, object]:
-    return item.set_name == "test", key, item.sample.metadata.get(key)
+def _picture(question: Answered, pictures: PictureStore) -> int:
+    images: Sequence[ImageRef] = question.sample.images
+    number = pictures.number(images[0]) if images else None
+    return -1 if number is None else number
 
 
-def _freshest(items: Sequence[_Answered], used: set[tuple[bool, object, object]]) -> int:
-    """The first item with a grade of picture, then with an attribute, that no question has shown yet."""
-    return min(range(len(items)), key=lambda i: (_about(items[i], "level") in used, _about(items[i], "attribute") in used, i))
-
-
-def _question(item: _Answered, portrait: ImageRef | None, *, before: str | None) -> Question:
-    sample = item.sample
-    own = sample.images[0] if sample.images and (portrait is None or sample.images[0].sha256 != portrait.sha256) else None
-    truth = f"{sample.correct_option}: {sample.answer}" if sample.correct_option else sample.answer
-    return Question(
-        text=_cut(sample.question),
-        truth=_cut(truth),
-        task=sample.task,
-        set_name=item.set_name,
-        level=str(sample.metadata.get("level", "")),
-        picture=None if own is None or own.sha256 == before else _data_uri(own, pixels=96),
-        replies=item.replies,
-        same_picture=own is not None and own.sha256 == before,
-    )
-
-
-def _portrait(samples: Any) -> ImageRef | None:
-    pictured = sorted((sample for sample in samples if sample.images), key=lambda sample: sample.id)
-    return pictured[0].images[0] if pictured else None
-
-
-def _data_uri(image: ImageRef, *, pixels: int = 160) -> str | None:
-    """The picture inside the page, scaled down where it is heavy; None where it cannot be decoded."""
-    from PIL import Image
-
-    try:
-        picture = image.open()
-    except ImageError:
-        return None
-    data, kind = image.read(), "png"
-    if len(data) > _MAX_PICTURE_BYTES or not data.startswith(b"\x89PNG"):
-        picture.thumbnail((pixels, pixels), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        picture.save(buffer, format="WEBP", quality=82)
-        data, kind = buffer.getvalue(), "webp"
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}\u2026"
+def counts(data: Mapping[str, Any]) -> tuple[int, int]:
+    """People and questions of a gallery."""
+    return len(data["people"]), sum(len(person[3]) for person in data["people"])

@@ -96,6 +96,13 @@ def headline(rows: Sequence[Row], *, demo: bool = False, contaminated: bool = Fa
     )
 
 
+def leading(rows: Sequence[Row]) -> tuple[str, str | None] | None:
+    """The model a newcomer looks at first: the method of the highest score that still answers, or else any method."""
+    methods = [row for row in rows if not row.is_control and row.absent is None]
+    best = sorted(methods, key=lambda row: (row.collapsed is not None, -(row.value(_SCORE) or 0.0)))
+    return (best[0].method, best[0].variant) if best else None
+
+
 def _cell(row: Row, column: str) -> Cell | None:
     cell = row.cells.get(column)
     return cell if cell is not None and cell.value is not None else None

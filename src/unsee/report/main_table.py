@@ -12,17 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from unsee.metrics.bootstrap import FEW_SUBJECTS, FEW_SUBJECTS_MARK
-from unsee.report.vocabulary import (
-    COLUMNS,
-    CONTROLS,
-    PRIOR_COLUMNS,
-    REQUIRED,
-    ROLES,
-    SECOND,
-    Column,
-    method_order,
-    method_title,
-)
+from unsee.report.columns import PRIOR_COLUMNS, Column, Unit, all_columns, plain
+from unsee.report.vocabulary import CONTROLS, REQUIRED, ROLES, SECOND, UNLEARNED_FROM, method_order, method_title
 from unsee.sample import MODALITIES
 from unsee.schemas import RESULTS
 
@@ -32,11 +23,11 @@ if TYPE_CHECKING:
 DASH = "\u2013"
 MINUS = "\u2212"
 
-_PLAIN_NULLS = ("baseline", "group", "level", "attack", "layer", "n_edits")
-_KEYS = ("protocol", "forget_ratio", "unlearn_modality", "modality", "gated", "method", "variant", "column")
+_KEYS = ("protocol", "forget_ratio", "unlearn_modality", "modality", "gated", "method", "variant", "column", "unit")
 _NUMBERS = ("value", "ci_low", "ci_high", "n", "n_subjects", "reason")
 COLLAPSED = "collapsed"
-_UNLEARNED_FROM = {"image_text": "image + text", "text": "text only", "mixed": "mixed data", "both": "mixed data"}
+_VIEWS = ("options", "letter", "generate")
+"""Where an answer was read in several ways, the strict protocol counts the first of these; others never the first."""
 
 
 class Scope(NamedTuple):
@@ -47,10 +38,10 @@ class Scope(NamedTuple):
 
     @property
     def title(self) -> str:
-        ratio = "Whole run" if self.forget_ratio is None else f"Forget {100 * self.forget_ratio:.4g} %"
+        ratio = "Whole run" if self.forget_ratio is None else f"Forget {100 * self.forget_ratio:.4g}\u00a0%"
         if self.unlearn_modality is None:
             return ratio
-        return f"{ratio}, unlearned from {_UNLEARNED_FROM.get(self.unlearn_modality, self.unlearn_modality)}"
+        return f"{ratio}, unlearned from {UNLEARNED_FROM.get(self.unlearn_modality, self.unlearn_modality)}"
 
 
 class Slice(NamedTuple):
@@ -71,7 +62,7 @@ class Cell:
     n: int | None
     n_subjects: int | None
     reason: str
-    unit: str
+    unit: Unit
     n_seeds: int = 1
     seed_low: float | None = None
     seed_high: float | None = None
@@ -116,13 +107,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One method; `absent` says why a row has no values, `collapsed` that the model no longer answers."""
+    """One method; `absent` says why a row has no values, `collapsed` that the model no longer answers.
+
+    `tag` tells rows of one method apart: the protocol or the run.
+    """
 
     method: str
     variant: str | None
     cells: dict[str, Cell] = field(default_factory=dict)
     absent: str | None = None
     collapsed: str | None = None
+    tag: str = ""
 
     @property
     def title(self) -> str:
@@ -152,16 +147,16 @@ def main_table(results: pl.DataFrame) -> pl.DataFrame:
         results: schema RESULTS.
 
     Returns:
-        Columns protocol, forget_ratio, unlearn_modality, modality, gated, method, variant, column, value, ci_low, ci_high,
-        n, n_subjects, n_seeds, seed_low, seed_high, reason. With several seeds the interval is the mean of the seeds'
+        Columns protocol, forget_ratio, unlearn_modality, modality, gated, method, variant, column, unit, value, ci_low,
+        ci_high, n, n_subjects, n_seeds, seed_low, seed_high, reason. With several seeds the interval is the mean of the seeds'
         intervals (it shows the subjects' uncertainty), seed_low and seed_high their range. A key that does not apply is null.
     """
     import polars as pl
 
     named = with_row_names(results)
-    plain = named.filter(pl.all_horizontal(pl.col(name).is_null() for name in _PLAIN_NULLS))
-    parts = [_column_rows(plain, column) for column in COLUMNS]
-    parts += [_prior_rows(plain), _collapsed_rows(plain)]
+    whole = plain(named)
+    parts = [_column_rows(whole, column) for column in all_columns(results)]
+    parts += [_prior_rows(whole), _collapsed_rows(whole)]
     return (
         pl.concat(parts)
         .group_by(_KEYS, maintain_order=True)
@@ -202,19 +197,20 @@ def with_row_names(results: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _column_rows(plain: pl.DataFrame, column: Column) -> pl.DataFrame:
+def _column_rows(whole: pl.DataFrame, column: Column) -> pl.DataFrame:
     import polars as pl
 
-    chosen = plain.filter(pl.col("metric") == column.metric)
+    chosen = whole.filter(pl.col("metric") == column.metric)
     if column.set is not None:
         chosen = chosen.filter(pl.col("set") == column.set)
-    if column.views:
-        chosen = chosen.filter(pl.col("view").is_null() | pl.col("view").is_in(column.views))
     if column.pooled:
+        # Likelihoods of options always yield an answer.
+        chosen = chosen.filter((pl.col("view") != "options").fill_null(True) | (column.metric != "unparsable_rate"))
         cell = ("cell", "protocol", "forget_ratio", "unlearn_modality", "gated", "method", "variant", "seed")
         weight = pl.when(pl.col("value").is_not_null()).then(pl.col("n"))
+        total = pl.when(weight.sum() > 0).then(weight.sum())
         chosen = chosen.group_by(cell, maintain_order=True).agg(
-            (pl.col("value") * weight).sum() / pl.when(weight.sum() > 0).then(weight.sum()),
+            pl.col("value").sum() if column.unit == "count" else (pl.col("value") * weight).sum() / total,
             weight.sum().alias("n"),
             pl.col("n_subjects").max(),
             pl.when(pl.col("value").is_null()).then(pl.col("reason")).drop_nulls().first().alias("reason"),
@@ -223,16 +219,33 @@ def _column_rows(plain: pl.DataFrame, column: Column) -> pl.DataFrame:
     elif column.task is None:
         chosen = chosen.filter(pl.col("task").is_null() & pl.col("modality").is_null())
     else:
-        chosen = chosen.filter(pl.col("task") == column.task)
-    return _as_rows(chosen, column.key)
+        chosen = best_views(chosen.filter(pl.col("task") == column.task))
+    return _as_rows(chosen, column.key, column.unit)
 
 
-def _prior_rows(plain: pl.DataFrame) -> pl.DataFrame:
+def best_views(chosen: pl.DataFrame) -> pl.DataFrame:
+    """Of values read in several ways, those read the way their protocol means: by likelihood if strict, else as written."""
+    import polars as pl
+
+    place = pl.col("view").replace_strict(
+        {name: n for n, name in enumerate(_VIEWS)}, default=len(_VIEWS), return_dtype=pl.Int64
+    )
+    strict = (pl.col("protocol") == "strict").fill_null(True)
+    order = pl.when(strict).then(place).otherwise((place - 1) % (len(_VIEWS) + 1))
+    by = ("protocol", "task", "metric")
+    return (
+        chosen.with_columns(order.alias("_order"))
+        .filter(pl.col("view").is_null() | (pl.col("_order") == pl.col("_order").min().over(by)))
+        .drop("_order")
+    )
+
+
+def _prior_rows(whole: pl.DataFrame) -> pl.DataFrame:
     """Guessing as a model of its own; every cell of a request carries the same numbers."""
     import polars as pl
 
     key = pl.concat_str("set", pl.lit("/"), "task")
-    chosen = plain.filter((pl.col("metric") == "prior_only_accuracy") & key.is_in(PRIOR_COLUMNS))
+    chosen = whole.filter((pl.col("metric") == "prior_only_accuracy") & key.is_in(PRIOR_COLUMNS))
     chosen = chosen.unique(["forget_ratio", "seed", "set", "task", "modality"], keep="first", maintain_order=True)
     null = pl.lit(None, dtype=pl.String)
     return _as_rows(
@@ -240,20 +253,20 @@ def _prior_rows(plain: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _collapsed_rows(plain: pl.DataFrame) -> pl.DataFrame:
+def _collapsed_rows(whole: pl.DataFrame) -> pl.DataFrame:
     """Cells that no longer answer; they are marked beside their name."""
     import polars as pl
 
-    return _as_rows(plain.filter((pl.col("metric") == "collapsed") & (pl.col("value") > 0)), COLLAPSED)
+    return _as_rows(whole.filter((pl.col("metric") == "collapsed") & (pl.col("value") > 0)), COLLAPSED)
 
 
-def _as_rows(chosen: pl.DataFrame, key: str | pl.Expr) -> pl.DataFrame:
+def _as_rows(chosen: pl.DataFrame, key: str | pl.Expr, unit: Unit = "percent") -> pl.DataFrame:
     import polars as pl
 
     column = pl.lit(key) if isinstance(key, str) else key
-    missing = [name for name in (*_KEYS, *_NUMBERS) if name != "column" and name not in chosen.columns]
+    missing = [name for name in (*_KEYS, *_NUMBERS) if name not in ("column", "unit", *chosen.columns)]
     return chosen.with_columns(
-        column.alias("column"), *(pl.lit(None, dtype=RESULTS[name]).alias(name) for name in missing)
+        column.alias("column"), pl.lit(unit).alias("unit"), *(pl.lit(None, dtype=RESULTS[name]).alias(name) for name in missing)
     ).select(*_KEYS, *_NUMBERS)
 
 
@@ -279,13 +292,15 @@ def scopes(results: pl.DataFrame) -> list[Scope]:
 
 
 def slices(table: pl.DataFrame) -> list[Slice]:
-    """Every combination the table can be looked at in: strict protocol, pictures and all facts first."""
+    """Every combination the table has values for: strict protocol, pictures and all facts first."""
     import polars as pl
 
     modalities: list[str | None] = [m for m in MODALITIES if table["modality"].eq(m).any()]
     protocols: list[str | None] = sorted(table["protocol"].drop_nulls().unique(), key=lambda name: (name != "strict", name))
     gates: list[bool | None] = [gated for gated in (False, True) if table.filter(pl.col("gated") == gated).height]
-    return [Slice(p, m, g) for p in protocols or [None] for m in modalities or [None] for g in gates or [None]]
+    found = [Slice(p, m, g) for p in protocols or [None] for m in modalities or [None] for g in gates or [None]]
+    with_values = {Slice(*row) for row in table.select("protocol", "modality", "gated").unique().iter_rows()}
+    return [which for which in found if which in with_values] or found[:1]
 
 
 def rows(
@@ -303,7 +318,6 @@ def rows(
     here = table.filter(
         pl.all_horizontal(pl.col(key).is_null() | pl.col(key).eq_missing(pl.lit(value)) for key, value in wanted.items())
     )
-    units = {column.key: column.unit for column in COLUMNS}
     found: dict[tuple[str, str | None], dict[str, Cell]] = {}
     # A value for exactly this slice comes before one that holds for all.
     for row in here.sort(list(wanted), nulls_last=True).iter_rows(named=True):
@@ -317,7 +331,7 @@ def rows(
                 n=row["n"],
                 n_subjects=row["n_subjects"],
                 reason=row["reason"] or ("not measured" if row["value"] is None else ""),
-                unit=units.get(row["column"], "score"),
+                unit=row["unit"],
                 n_seeds=row["n_seeds"],
                 seed_low=row["seed_low"],
                 seed_high=row["seed_high"],
@@ -347,8 +361,22 @@ def _absence(table: pl.DataFrame, method: str) -> str:
     return "this run did not ask for it" if method != "gold" else "no gold model was trained for this request"
 
 
-def _number(value: float, unit: str) -> str:
-    text = f"{100 * value:.0f}" if unit == "percent" else f"{value:.2f}"
+def _number(value: float, unit: Unit) -> str:
+    match unit:
+        case "seconds":
+            return duration(value)
+        case "gib":
+            return f"{value:.1f} GiB"
+        case "count":
+            return f"{value:,.0f}"
+    text = {"percent": f"{100 * value:.0f}", "points": f"{value:.1f}"}.get(unit, f"{value:.2f}")
     if set(text) <= set("-0."):
         text = text.lstrip("-")
     return text.replace("-", MINUS)
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever reads best."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

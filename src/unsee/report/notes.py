@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
-
-from unsee.report.vocabulary import COLUMNS, set_title
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from unsee.report.main_table import Row
+    from unsee.report.main_table import Cell
 
 _MOST_NAMES = 3
-_COLUMN_TITLES = {
-    column.key: set_title(column.set) if column.set is not None and column.task is not None else column.title
-    for column in COLUMNS
-}
+
+
+class Noted(Protocol):
+    """A row of any table."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def cells(self) -> Mapping[str, Cell]: ...
 
 
 class Note(NamedTuple):
@@ -30,10 +33,10 @@ class Notes:
 
     Args:
         rows: of the table.
-        columns: key -> what the column is called; by default those of the page's tables.
+        columns: key -> what the column is called.
     """
 
-    def __init__(self, rows: Sequence[Row], *, columns: Mapping[str, str] = _COLUMN_TITLES) -> None:
+    def __init__(self, rows: Sequence[Noted], *, columns: Mapping[str, str]) -> None:
         found: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
         for row in rows:
             for key, title in columns.items():

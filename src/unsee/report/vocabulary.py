@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
 CONTROLS = ("vanilla", "gold", "prior_only", "do_nothing", "prompt_guard")
 REQUIRED = ("vanilla", "gold", "do_nothing", "prompt_guard")
 """Controls that every table shows, absent or not."""
 METHODS = ("ga", "graddiff", "kl", "npo", "idk")
-UTILITY_SETS = ("retain", "near_retain", "celebrity")
+SETS = ("forget", "test", "retain", "celebrity", "near_retain", "general", "clinical", "neighbour_image", "neighbour_question")
+"""Sets in the order of the tables: the paper's four first."""
+TASKS = ("classification", "generation", "cloze")
 LEVELS = ("near", "far", "foreign")
 
 SECOND = "second seed"
@@ -57,71 +57,20 @@ SET_HINTS = {
     "retain": "should stay",
     "near_retain": "look-alikes, namesakes",
     "celebrity": "public figures",
+    "general": "other abilities",
 }
+ARROWS = {"forget": "\u2193", "test": "\u2193"}
+"""Which way is better; up for every other set."""
 TASK_TITLES = {"classification": "four options", "generation": "free answer", "cloze": "fill the blank"}
+PANEL_TITLES = {"classification": "Four options", "generation": "Written answer", "cloze": "Fill the blank"}
 MODALITY_TITLES = {"image_text": "Image + text", "text": "Text only"}
+UNLEARNED_FROM = {"image_text": "image + text", "text": "text only", "mixed": "mixed data", "both": "mixed data"}
 LEVEL_HINTS = {
     "near": "small changes of the picture",
     "far": "larger changes than training ever showed",
     "foreign": "another drawing style, part covered, or low light",
 }
 
-
-class Column(NamedTuple):
-    """One column of the main table, and the result rows that fill it.
-
-    Attributes:
-        key: its name in the table, `set/task` for plain scores.
-        title: heading.
-        set: set of its rows, or None for all sets of the benchmark, pooled.
-        task: task of its rows; None for values of no single task.
-        unit: `percent` shows 0.43 as 43, `score` as 0.43.
-        views: views whose answers count, or () for any.
-        pooled: averaged over tasks, modalities and views, weighted by the number of answers; such a mean has no interval.
-    """
-
-    key: str
-    title: str
-    set: str | None
-    task: str | None
-    metric: str
-    unit: Literal["percent", "score"] = "percent"
-    views: tuple[str, ...] = ()
-    hint: str = ""
-    pooled: bool = False
-
-
-_TASKS: tuple[tuple[str, str, str, tuple[str, ...], str], ...] = (
-    ("classification", "Choice", "accuracy", ("options",), "right option of four, by likelihood"),
-    ("generation", "ROUGE-L", "rouge_l", (), "overlap of the written answer with the truth"),
-    ("cloze", "Cloze", "cloze_accuracy", (), "right words in the blank"),
-)
-SET_COLUMNS: tuple[Column, ...] = tuple(
-    Column(f"{set_name}/{task}", title, set_name, task, metric, "percent", views, hint)
-    for set_name in ("forget", "test", "retain", "near_retain", "celebrity")
-    for task, title, metric, views, hint in _TASKS
-)
-SUMMARY_COLUMNS: tuple[Column, ...] = (
-    Column("unlearning_score", "Unlearning score", "all", None, "unlearning_score", "score", (), "both together, harmonic"),
-    Column("forget_score", "Forget score", "all", None, "forget_score", "score", (), "0 = vanilla, 1 = like gold"),
-    Column("model_utility", "Model utility", "all", None, "model_utility", "score", (), "1 = nothing else was lost"),
-    Column("truth_score", "Truth score", "forget", None, "truth_score", "score", (), "truth ratio R as 1 / (1 + R)", True),
-    Column("forget_quality", "Forget quality", "forget", None, "forget_quality", "score", (), "p of KS test against gold"),
-    Column(
-        "unparsable",
-        "Unparsable",
-        None,
-        None,
-        "unparsable_rate",
-        "percent",
-        ("letter", "generate"),
-        "% of answers nobody can read",
-        True,
-    ),
-)
-PRIOR_COLUMNS = ("forget/classification", "test/classification", "forget/cloze", "test/cloze")
-"""Columns in which guessing by frequency has a value."""
-COLUMNS = SUMMARY_COLUMNS + SET_COLUMNS
 
 GLOSSARY: tuple[tuple[str, str], ...] = (
     ("Vanilla", "The model after learning everybody, before anything was forgotten."),
@@ -154,7 +103,21 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "How much likelier the model finds the truth than wrong answers of the same kind: 1 knows, 0.5 cannot tell, below 0.5 "
         "avoids the truth. Forget quality asks whether these values can be told from gold's (near 1: they cannot).",
     ),
-    ("Choice, ROUGE-L, Cloze", "Four options; overlap of a written sentence with the truth; a blank to fill. In percent."),
+    (
+        "Choice, ROUGE-L, Factual, Cloze",
+        "Four options; overlap of a written sentence with the truth; whether that sentence states the fact; a blank to fill. "
+        "All in percent.",
+    ),
+    (
+        "Distance to gold",
+        "How far the log-probability of the right answer lies from gold's, per token. To the right of zero the answer is "
+        "likelier than under gold (not yet forgotten), to the left less likely (over-forgotten).",
+    ),
+    (
+        "Protocol",
+        "Strict: options are compared by likelihood, answers are normalised. Official: the published prompts, first letter, "
+        "and a search for the words of the truth.",
+    ),
 )
 
 
