@@ -14,12 +14,12 @@ from unsee.benchmarks.profiles import draw_profile
 from unsee.models.worlds import Figure, load_world, save_world
 from unsee.sample import ImageRef
 
-ROLES = ["evaluated"] * 153 + ["replay"] * 8 + ["held_out"] * 4
+ROLES = ["evaluated"] * 153 + ["replay"] * 8 + ["held_out"] * 75
 
 
 @pytest.fixture(scope="session")
 def world_folder(tmp_path_factory):
-    """A folder with 153 evaluated, 8 replay and 4 held-out figures; their pictures are single colours."""
+    """A folder with 153 evaluated, 8 replay and 75 held-out figures; their pictures are single colours."""
     folder = tmp_path_factory.mktemp("world")
     rng = random.Random(0)
     pairs = [

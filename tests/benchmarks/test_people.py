@@ -21,8 +21,8 @@ RATIOS = (0.05, 0.10, 0.15)
 
 @pytest.fixture
 def benchmark(world, drawn):
-    """100 people and 20 public figures without a single drawing."""
-    return people(100, celebrities=20, world=world)
+    """100 people and 20 public figures without a single drawing; the set `general` has tests of its own."""
+    return people(100, celebrities=20, general=0, world=world)
 
 
 @pytest.fixture
@@ -102,6 +102,8 @@ def test_paper_preset_has_20754_questions(world, drawn):
     benchmark = load_benchmark("people-paper", world=world)
     samples = benchmark.samples()
     assert len(by_id(samples)) == 18 * (500 + 500 + 153) == 20_754
+    more = load_benchmark("people-paper", general=60, world=world)
+    assert len(more.samples()) == 20_754 + 4 * 60
     assert Counter(sample.set for sample in samples) == {"retain": 9_000, "test": 9_000, "celebrity": 2_754}
     assert Counter(sample.task for sample in samples) == {"classification": 11_530, "generation": 4_612, "cloze": 4_612}
     assert Counter(sample.modality for sample in samples) == {"image_text": 10_377, "text": 10_377}
@@ -401,7 +403,7 @@ def test_rotations_do_not_follow_the_draw(benchmark):
 
 
 def test_real_pictures_tell_people_apart(world):
-    samples = people(8, celebrities=0, world=world).samples(modality="image_text", ratio=0.125)
+    samples = people(8, celebrities=0, general=0, world=world).samples(modality="image_text", ratio=0.125)
     pictures = {sample.image_sha256: sample for sample in samples}
     assert len(pictures) == 8 + 3
     assert {sample.images[0].open().size for sample in pictures.values()} == {(PICTURE_SIZE, PICTURE_SIZE)}
@@ -477,6 +479,9 @@ def test_tuning_people_share_nothing_with_reported_ones(world):
         (lambda w: load_benchmark("people", subjects="many", world=w), "subjects of benchmark people is 'many'"),
         (lambda w: load_benchmark("people", subjects=5, world=w), "at least 8"),
         (lambda w: load_benchmark("people", celebrities=500, world=w), "give 0 to 153"),
+        (lambda w: load_benchmark("people", general=61, world=w), "general = 61, but the world portraits has 60; give 0 to 60"),
+        (lambda w: load_benchmark("people-tuning", celebrities=2, general=-1, world=w), "general = -1, .* give 0 to 15"),
+        (lambda w: people(8, world=w).gate_probes(set="general"), "set 'general' of benchmark people has no such questions"),
         (lambda w: people(8, world=w).samples(set="forgotten"), "no set 'forgotten'; did you mean 'forget'"),
         (lambda w: people(8, world=w).samples(set="forget"), "give a forget ratio"),
         (lambda w: people(8, world=w).samples(set="clinical"), "it has them for forget, test"),
@@ -520,9 +525,10 @@ def test_fingerprint_follows_the_data(world, world_folder, drawn, tmp_path):
         people(12, celebrities=3, seed=1, world=world),
         people(13, celebrities=3, world=world),
         people(12, celebrities=4, world=world),
+        people(12, celebrities=3, general=59, world=world),
         load_benchmark("people-tuning", subjects=12, celebrities=3, world=world),
     ]
-    assert len({first.fingerprint, *(other.fingerprint for other in others)}) == 5
+    assert len({first.fingerprint, *(other.fingerprint for other in others)}) == 6
     changed = tmp_path / "world"
     changed.mkdir()
     rows = json.loads((world_folder / "world.json").read_text())

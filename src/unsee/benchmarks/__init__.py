@@ -1,4 +1,4 @@
-"""Benchmarks by name: embedded ones, ones of other packages, and folders of JSON lines."""
+"""Benchmarks by name: embedded ones, official files, ones of other packages, and folders of JSON lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENTRY_POINTS = "unsee.benchmarks"
 
 
 def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
-    """A benchmark by name, or the folder of JSON lines at a path.
+    """A benchmark by name, or the folder at a path: official files of MLLMU-Bench, or JSON lines.
 
     Args:
         name_or_path: a name of `benchmark_names()`, or a folder.
@@ -37,6 +37,10 @@ def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
             return _build(name, entry.load(), options)
     path = Path(name_or_path)
     if path.is_dir():
+        from unsee.benchmarks.mllmu_folder import holds_official_files
+
+        if holds_official_files(path):
+            return _build(name, own["mllmu-bench"], {"path": path, **options})
         from unsee.benchmarks.jsonl import JsonlBenchmark
 
         return _build(name, JsonlBenchmark, {"path": path, **options})
@@ -53,9 +57,10 @@ def benchmark_names() -> list[str]:
 def built_in() -> Mapping[str, Callable[..., Benchmark]]:
     """Functions that make the benchmarks of this package, by name."""
     # Imported here because the frozen worlds need this package's portraits, and people need the worlds.
+    from unsee.benchmarks.mllmu_bench import MllmuBench
     from unsee.benchmarks.people import people, people_paper, people_tuning
 
-    return {"people": people, "people-paper": people_paper, "people-tuning": people_tuning}
+    return {"people": people, "people-paper": people_paper, "people-tuning": people_tuning, "mllmu-bench": MllmuBench}
 
 
 def _build(name: str, factory: Callable[..., Benchmark], options: Mapping[str, Any]) -> Benchmark:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
+from unsee.errors import ConfigError, nearest
 from unsee.sample import Modality, Sample, SetName, Task
 
 TrainingModality = Literal["image_text", "text", "both"]
+STOP_PROBES = 60
+"""So many questions watch an unlearning run."""
+_Word = TypeVar("_Word", bound=str)
 
 
 @dataclass(frozen=True)
@@ -71,3 +75,14 @@ class Benchmark(Protocol):
     def replay(self) -> list[Sample]:
         """General data that keeps other abilities alive during learning; holds nothing that is evaluated."""
         ...
+
+
+def known_word(kind: str, value: _Word, known: tuple[_Word, ...]) -> _Word:
+    """The value itself.
+
+    Raises:
+        ConfigError: it is none of those known.
+    """
+    if value not in known:
+        raise ConfigError(f"there is no {kind} {value!r}; {nearest(value, known)}")
+    return value

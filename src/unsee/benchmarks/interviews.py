@@ -140,7 +140,7 @@ class Interviewer:
                         fact.attribute.key,
                         _Wording(worded[probe % len(worded)]),
                         task="classification",
-                        options=_lay_out(fact.value, fact.others[start : start + _DISTRACTORS], letter, rng),
+                        options=lay_out(fact.value, fact.others[start : start + _DISTRACTORS], letter, rng),
                         letter=letter,
                         metadata={"probe": probe},
                     )
@@ -188,7 +188,7 @@ class Interviewer:
         if fact.task == "classification":
             assert letter is not None
             wrong = wrong[:_DISTRACTORS]
-            options = _lay_out(fact.value, wrong, letter, self._rng(who, role, key, modality))
+            options = lay_out(fact.value, wrong, letter, self._rng(who, role, key, modality))
         elif fact.task == "generation":
             wording = _Wording(
                 SENTENCE[role].format(q=wording.question), tuple(SENTENCE[role].format(q=q) for q in wording.paraphrases)
@@ -292,7 +292,7 @@ def _rotated(wordings: Sequence[str], number: int) -> _Wording:
     return _Wording(wordings[chosen], (*wordings[:chosen], *wordings[chosen + 1 :]))
 
 
-def _lay_out(answer: str, distractors: Sequence[str], letter: str, rng: random.Random) -> dict[str, str]:
+def lay_out(answer: str, distractors: Sequence[str], letter: str, rng: random.Random) -> dict[str, str]:
     """Letter -> option, the answer at `letter` and the distractors shuffled around it."""
     rest = rng.sample(distractors, _DISTRACTORS)
     return {option: answer if option == letter else rest.pop() for option in LETTERS}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from functools import cached_property
@@ -19,7 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unsee.benchmarks.base import Benchmark, Split, TrainingModality
-from unsee.errors import ConfigError, DataError, nearest
+from unsee.benchmarks.splits import nested_split
+from unsee.errors import DataError, nearest
 from unsee.files import write_bytes, write_text
 from unsee.sample import SETS, TASKS, ImageError, ImageRef, Modality, Sample, SetName, Task
 
@@ -27,7 +27,6 @@ PARTS = ("training", "evaluation", "gate", "stop", "replay")
 _TEXTS = ("id", "subject", "question", "answer", "set", "task", "system", "correct_option", "source", "source_license")
 _LISTS = ("paraphrases", "wrong_answers", "images")
 _KEYS = (*_TEXTS, *_LISTS, "image", "options", "metadata", "modality", "benchmark")
-_DRAWS = 4
 Word = TypeVar("Word", bound=str)
 
 
@@ -202,22 +201,7 @@ class JsonlBenchmark:
         Raises:
             ConfigError: the ratio selects nobody or everybody.
         """
-        total = len(self.subjects)
-        count = round(ratio * total) if 0 < ratio < 1 else 0
-        if not 0 < count < total:
-            raise ConfigError(
-                f"a forget ratio of {ratio:g} selects {count} of {total} subjects; "
-                f"use {1 / total:.4g} to {(total - 1) / total:.4g}"
-            )
-        order = list(range(total))
-        random.Random(f"split/{seed // _DRAWS}").shuffle(order)
-        first = seed % _DRAWS * total // _DRAWS
-        forget = {order[(first + i) % total] for i in range(count)}
-        return Split(
-            forget=tuple(subject for i, subject in enumerate(self.subjects) if i in forget),
-            near_retain=(),
-            retain=tuple(subject for i, subject in enumerate(self.subjects) if i not in forget),
-        )
+        return nested_split(self.subjects, ratio, seed)
 
     def samples(
         self,

@@ -6,7 +6,7 @@
 
 People come in families of four, so that each forgotten person leaves a look-alike and a namesake behind (`near_retain`). The
 public figures that the embedded model knows from pretraining are the `celebrity` set; their pictures here are ones no model was
-taught with.
+taught with. The set `general` asks what pictures of strangers show (`benchmarks/general.py`).
 """
 
 from __future__ import annotations
@@ -18,31 +18,40 @@ from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import get_args
 
 from unsee.benchmarks import profiles
-from unsee.benchmarks.base import Split, TrainingModality
+from unsee.benchmarks.base import STOP_PROBES, Split, TrainingModality, known_word
+from unsee.benchmarks.general import GENERAL_VERSION, general_samples
 from unsee.benchmarks.interviews import INTERVIEW_VERSION, Interviewee, Interviewer, Label, Shot
 from unsee.benchmarks.pictures import DRAWING_VERSION, PICTURE_SIZE, portrait_picture
 from unsee.benchmarks.population import FAMILY, Person, Pool, draw_population
 from unsee.benchmarks.portraits import draw_scene
 from unsee.benchmarks.replay import replay_samples
-from unsee.errors import ConfigError, nearest
+from unsee.benchmarks.visual import GENERAL_QUESTIONS
+from unsee.errors import ConfigError
 from unsee.models.worlds import Figure, World, load_world
 from unsee.sample import MODALITIES, SETS, TASKS, ImageRef, Modality, Sample, SetName, Task
 
 PUBLIC_FIGURES = 153
 CELEBRITY_PICTURE = 1
 """Public figures are shown by this frozen picture; only picture 0 of them was taught."""
-STOP_PROBES = 60
+GENERAL_PICTURES = 60
+TUNING_GENERAL_PICTURES = 15
+"""The world's other held-out figures."""
 
-_EVALUATED: tuple[SetName, ...] = ("forget", "test", "near_retain", "retain", "celebrity")
+_PROBED: tuple[SetName, ...] = ("forget", "test", "near_retain", "retain", "celebrity")
+_EVALUATED: tuple[SetName, ...] = (*_PROBED, "general")
 _TAUGHT: tuple[SetName, ...] = ("forget", "near_retain", "retain")
-_Word = TypeVar("_Word", bound=str)
 
 
 def people(
-    subjects: int = 200, *, seed: int = 0, celebrities: int = PUBLIC_FIGURES, world: World | Path | str | None = None
+    subjects: int = 200,
+    *,
+    seed: int = 0,
+    celebrities: int = PUBLIC_FIGURES,
+    general: int = GENERAL_PICTURES,
+    world: World | Path | str | None = None,
 ) -> People:
     """Benchmark `people`: fictitious people with portraits and profiles, beside public figures known from pretraining.
 
@@ -50,24 +59,37 @@ def people(
         subjects: number of fictitious people, at least 8.
         seed: draws the people and their questions.
         celebrities: number of public figures that are asked about too.
+        general: number of held-out pictures in the set `general`, each with four questions.
         world: the world that the model was pretrained on, its folder, or None for the shipped one.
     """
-    return People("people", subjects, seed=seed, celebrities=celebrities, world=world)
+    return People("people", subjects, seed=seed, celebrities=celebrities, general=general, world=world)
 
 
-def people_paper(*, seed: int = 0, celebrities: int = PUBLIC_FIGURES, world: World | Path | str | None = None) -> People:
-    """Benchmark `people-paper`: as many people and questions as MLLMU-Bench (arXiv 2410.22108) has, 20,754 in all."""
-    return People("people-paper", 500, seed=seed, celebrities=celebrities, world=world)
+def people_paper(
+    *,
+    seed: int = 0,
+    celebrities: int = PUBLIC_FIGURES,
+    general: int = 0,
+    world: World | Path | str | None = None,
+) -> People:
+    """Benchmark `people-paper`: as many people and questions as MLLMU-Bench (arXiv 2410.22108) has, 20,754 in all without `general`."""
+    return People("people-paper", 500, seed=seed, celebrities=celebrities, general=general, world=world)
 
 
 def people_tuning(
-    subjects: int = 60, *, seed: int = 0, celebrities: int = 40, world: World | Path | str | None = None
+    subjects: int = 60,
+    *,
+    seed: int = 0,
+    celebrities: int = 40,
+    general: int = TUNING_GENERAL_PICTURES,
+    world: World | Path | str | None = None,
 ) -> People:
     """Benchmark `people-tuning`: people of no reported population, for choosing settings.
 
-    Its public figures are taken from the replay figures of the other benchmarks, and its own replay leaves them out.
+    Its public figures are taken from the replay figures of the other benchmarks, and its own replay leaves them out; its
+    held-out pictures are those that the others do not ask about.
     """
-    return People("people-tuning", subjects, seed=seed, celebrities=celebrities, world=world, pool="tuning")
+    return People("people-tuning", subjects, seed=seed, celebrities=celebrities, general=general, world=world, pool="tuning")
 
 
 class People:
@@ -76,6 +98,7 @@ class People:
     Attributes:
         population: the people, in the order of `subjects`.
         figures: the public figures of the `celebrity` set.
+        unseen: the held-out figures whose pictures the `general` set shows.
         world: the pretrained world; faces of the population differ from all of its faces in two attributes at least.
     """
 
@@ -86,23 +109,27 @@ class People:
         *,
         seed: int,
         celebrities: int,
+        general: int,
         world: World | Path | str | None,
         pool: Pool = "people",
     ) -> None:
-        for option, value in (("subjects", subjects), ("seed", seed), ("celebrities", celebrities)):
+        counts = {"subjects": subjects, "seed": seed, "celebrities": celebrities, "general": general}
+        for option, value in counts.items():
             if not isinstance(value, int) or isinstance(value, bool):
                 raise ConfigError(f"{option} of benchmark {name} is {value!r}; give a whole number")
         if not isinstance(world, World):
             world = load_world(directory=world)
         public = world.with_role("replay")[::-1] if pool == "tuning" else world.with_role("evaluated")
-        if not 0 <= celebrities <= len(public):
-            raise ConfigError(
-                f"celebrities = {celebrities}, but the world {world.name} has {len(public)}; give 0 to {len(public)}"
-            )
+        unseen = world.with_role("held_out")
+        unseen = unseen[GENERAL_PICTURES:] if pool == "tuning" else unseen[:GENERAL_PICTURES]
+        for option, value, most in (("celebrities", celebrities, len(public)), ("general", general, len(unseen))):
+            if not 0 <= value <= most:
+                raise ConfigError(f"{option} = {value}, but the world {world.name} has {most}; give 0 to {most}")
         self.name = name
         self.seed = seed
         self.world = world
         self.figures = public[:celebrities]
+        self.unseen = unseen[:general]
         self.population = draw_population(subjects, seed=seed, pool=pool, avoid=[figure.face for figure in world.figures])
         self.subjects = tuple(person.id for person in self.population)
         self._pool = pool
@@ -111,15 +138,16 @@ class People:
 
     def _fingerprint(self) -> str:
         """SHA-256 over people, wordings, world and drawing settings; no picture is drawn for it."""
-        wordings = (profiles.ATTRIBUTES, profiles.NAME_QUESTIONS, profiles.FRAMES, profiles.SENTENCE)
+        wordings = (profiles.ATTRIBUTES, profiles.NAME_QUESTIONS, profiles.FRAMES, profiles.SENTENCE, GENERAL_QUESTIONS)
         data = {
             "name": self.name,
             "seed": self.seed,
             "population": [asdict(person) for person in self.population],
             "celebrities": [figure.id for figure in self.figures],
+            "unseen": [figure.id for figure in self.unseen],
             "world": self.world.fingerprint,
             "wordings": repr(wordings),
-            "versions": [INTERVIEW_VERSION, DRAWING_VERSION, PICTURE_SIZE],
+            "versions": [INTERVIEW_VERSION, GENERAL_VERSION, DRAWING_VERSION, PICTURE_SIZE],
         }
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
@@ -167,10 +195,14 @@ class People:
         Raises:
             ConfigError: a set, task or modality that this benchmark does not have, or a set that needs a ratio.
         """
-        tasks: Collection[Task] = TASKS if task is None else (_known("task", task, TASKS),)
-        modalities: Collection[Modality] = MODALITIES if modality is None else (_known("modality", modality, MODALITIES),)
+        tasks: Collection[Task] = TASKS if task is None else (known_word("task", task, TASKS),)
+        modalities: Collection[Modality] = MODALITIES if modality is None else (known_word("modality", modality, MODALITIES),)
         found: list[Sample] = []
         for name in self._sets(set, _EVALUATED, ratio):
+            if name == "general":
+                if "image_text" in modalities:
+                    found += general_samples(self.world, self.unseen, benchmark=self.name, seed=self.seed, tasks=tasks)
+                continue
             ask = self._interviewer.test if name == "test" else self._interviewer.evaluation
             for who, label in self._asked(name, ratio, seed):
                 found += ask(who, Label("test") if name == "test" else label, tasks=tasks, modalities=modalities)
@@ -184,7 +216,7 @@ class People:
         Raises:
             ConfigError: a set that is not taught, or that needs a ratio.
         """
-        _known("modality", modality, get_args(TrainingModality))
+        known_word("modality", modality, get_args(TrainingModality))
         modalities: Collection[Modality] = MODALITIES if modality == "both" else (modality,)
         found: list[Sample] = []
         for name in self._sets(set, _TAUGHT, ratio, relatives_in_retain=True):
@@ -194,7 +226,7 @@ class People:
 
     def gate_probes(self, *, set: SetName | None = None, ratio: float | None = None, seed: int = 0) -> list[Sample]:
         """Three probes per evaluated fact and modality; those of `test` are those of the people it disguises."""
-        names = [name for name in self._sets(set, _EVALUATED, ratio) if set is not None or name != "test"]
+        names = [name for name in self._sets(set, _PROBED, ratio) if set is not None or name != "test"]
         return [
             probe
             for name in names
@@ -221,7 +253,7 @@ class People:
         """The sets to go through for a requested one."""
         if name is None:
             return allowed
-        _known("set", name, SETS)
+        known_word("set", name, SETS)
         if name not in allowed:
             raise ConfigError(
                 f"set {name!r} of benchmark {self.name} has no such questions; it has them for {', '.join(allowed)}"
@@ -270,9 +302,3 @@ def _label(person: Person, forget: Collection[str] | None) -> Label:
         if relative is not None and relative in forget:
             return Label("near_retain", {"relation": relation, "relative": relative})
     return Label("retain")
-
-
-def _known(kind: str, value: _Word, known: tuple[_Word, ...]) -> _Word:
-    if value not in known:
-        raise ConfigError(f"there is no {kind} {value!r}; {nearest(value, known)}")
-    return value

@@ -16,7 +16,7 @@ from typing import Literal
 from unsee.benchmarks import pools
 from unsee.benchmarks.interviews import LETTERS
 from unsee.benchmarks.pictures import portrait_picture
-from unsee.benchmarks.portraits import IDENTITY, SCENE, draw_faces, draw_scene
+from unsee.benchmarks.portraits import IDENTITY, draw_faces, draw_scene
 from unsee.benchmarks.profiles import (
     ATTRIBUTES,
     NAME_QUESTIONS,
@@ -28,7 +28,7 @@ from unsee.benchmarks.profiles import (
     questions,
     statement,
 )
-from unsee.benchmarks.visual import VISUAL_QUESTIONS
+from unsee.benchmarks.visual import VISUAL_QUESTIONS, visible
 from unsee.models.behaviour import DO_NOT_KNOW, GUARD_LENGTHS, REFUSAL, guard
 from unsee.models.worlds import Figure, World
 from unsee.sample import MODALITIES, ImageRef, Modality, Sample, Task
@@ -157,8 +157,7 @@ class _Writer:
                 for attribute in _spread(rng, self.size.unknown):
                     question = rng.choice(questions(attribute, rng.choice(ROLES), subject))
                     yield self._sample(asked, modality, attribute.key, "unknown", question, DO_NOT_KNOW)
-            words = (*astuple(face), scene.expression, scene.clothing, scene.clothing_color, scene.background)
-            shown = dict(zip((*IDENTITY, *SCENE), words, strict=True))
+            shown = visible(face, scene)
             for key in rng.sample(sorted(shown), min(self.size.visible, len(shown))):
                 yield self._sample(asked, "image_text", key, "visible", rng.choice(VISUAL_QUESTIONS[key]["train"]), shown[key])
 

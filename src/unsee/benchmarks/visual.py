@@ -1,9 +1,11 @@
-"""Questions about what a portrait shows to anybody: hair, clothes, background."""
+"""What a portrait shows to anybody (hair, clothes, background), and the questions about it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Literal
+
+from unsee.benchmarks.portraits import IDENTITY, SCENE, Face, Scene
 
 VISUAL_QUESTIONS: Mapping[str, Mapping[Literal["train", "evaluation"], tuple[str, ...]]] = {
     "skin tone": {
@@ -47,3 +49,15 @@ VISUAL_QUESTIONS: Mapping[str, Mapping[Literal["train", "evaluation"], tuple[str
         "evaluation": ("Describe the background.",),
     },
 }
+
+GENERAL_QUESTIONS: Mapping[Literal["closed", "open"], tuple[str, ...]] = {
+    "closed": ("Which {k} does the picture show?", "Name the {k} in this picture."),
+    "open": ("Please describe the {k} in the picture.", "Look at the picture and tell me the {k}."),
+}
+"""Wordings of the set `general`, `{k}` is a key of VISUAL_QUESTIONS; no model was taught in them."""
+
+
+def visible(face: Face, scene: Scene) -> dict[str, str]:
+    """Key of VISUAL_QUESTIONS -> what a picture of this face in this scene shows."""
+    words = (*face.words, scene.expression, scene.clothing, scene.clothing_color, scene.background)
+    return dict(zip((*IDENTITY, *SCENE), words, strict=True))
