@@ -43,6 +43,7 @@ steps = 3
 learning_rate = 0.01
 [answer]
 truth_ratio = false
+shots = "retain"
 """
 
 

@@ -185,7 +185,7 @@ def test_data_commands(place: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["data", "check", str(place / "people8"), "--forget-ratio", "0.25"]) == 0
     shown = capsys.readouterr().out
     assert "8 subjects" in shown
-    assert re.search(r"test / classification / text +4\n", shown)
+    assert re.search(r"test +classification +0 +4 ", shown)
     assert main(["data", "check", str(place / "people8/gate.jsonl")]) == 0
     assert "48 rows about 8 subjects, no fault found" in capsys.readouterr().out
     assert main(["data", "export", "people8", "--out", str(tmp_path / "x")]) == 2
@@ -227,7 +227,8 @@ def test_the_demo_is_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["demo"]) == 0
     experiment, out = seen.pop()
     assert out == Path("runs/demo")
-    assert (experiment.benchmark.subjects, experiment.benchmark.celebrities) == (60, 40)
+    table = experiment.benchmark
+    assert (table.subjects, table.celebrities, table.general) == (60, 40, 20)
     assert experiment.answer.protocols == ("strict",)
     methods = [cell.method for cell in experiment.cells]
     assert methods == ["vanilla", "gold", "do_nothing", "prompt_guard", "ga", "graddiff", "kl", "npo", "idk"]

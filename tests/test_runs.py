@@ -154,7 +154,9 @@ def test_a_cells_result_can_be_asked_again(finished: Run, experiment: Experiment
         home = finished.folder / "cells" / cell.id
         folder = home / ("weights" if cell.method == "prompt_guard" else "adapter")
         assert (folder / "method.json").exists() == (cell.method == "prompt_guard")
-        again = answer(load_model(folder), samples, cell=cell.id, truth_ratio=False)
+        table = experiment.answer
+        asked: dict[str, Any] = {"protocols": table.protocols, "shots": table.shots, "truth_ratio": table.truth_ratio}
+        again = answer(load_model(folder), samples, cell=cell.id, **asked)
         assert_frame_equal(again, pl.read_parquet(home / "records.parquet"), check_exact=True)
 
 
@@ -168,7 +170,7 @@ def test_without_lora_the_weights_are_saved(place: Path) -> None:
     done = run(whole, out=place / "weights")
     assert not done.failures
     home = next(done.folder / "cells" / cell.id for cell in whole.cells if cell.method == "ga")
-    assert {path.name for path in home.iterdir()} == {"DONE", "records.parquet", "train.jsonl", "weights"}
+    assert {path.name for path in home.iterdir()} == {"DONE", "records.parquet", "shots.json", "train.jsonl", "weights"}
     taught = load_model(done.folder / "models/vanilla").network.state_dict()
     changed = load_model(home / "weights").network.state_dict()
     assert any(not taught[name].equal(weight) for name, weight in changed.items() if "language_model" in name)

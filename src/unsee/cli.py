@@ -15,6 +15,7 @@ from unsee.command_line import (
     FAILED,
     Commands,
     Count,
+    File,
     Flag,
     Folder,
     Many,
@@ -22,6 +23,7 @@ from unsee.command_line import (
     Name,
     NameOrFolder,
     Overrides,
+    TestImage,
     complain,
     console,
     run_command,
@@ -66,9 +68,10 @@ def demo(
     tables = {
         "name": "demo",
         "seeds": [seed],
-        "benchmark": {"subjects": subjects, "celebrities": 40},
+        "benchmark": {"subjects": subjects, "celebrities": 40, "general": 20},
         "learn": {"golds": 1},
         "unlearn": {"forget_ratios": [0.15], "modalities": [modality]},
+        "answer": {"protocols": ["strict"]},
     }
     return _run(read_experiment(tables=tables, overrides=set_), out=out, dry_run=dry_run)
 
@@ -77,6 +80,10 @@ def run(
     experiment: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[TOML]")] = None,
     *,
     benchmark: NameOrFolder = None,
+    data: Folder = None,
+    test_image: TestImage = None,
+    hub: Flag = False,
+    skip_invalid: Flag = False,
     model: NameOrFolder = None,
     name: Name = None,
     methods: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="NAME ...")] = None,
@@ -92,7 +99,11 @@ def run(
 
     Args:
         experiment: TOML file; RUN/experiment.toml repeats a run. Flags win over it.
-        benchmark: name of a benchmark, or a folder of JSON lines.
+        benchmark: name of a benchmark, or a folder of official files or JSON lines.
+        data: folder with the files of a benchmark that has some, such as mllmu-bench.
+        test_image: which of the three pictures of a test question of mllmu-bench are shown; all by default.
+        hub: download mllmu-bench unless it is on this machine.
+        skip_invalid: go on without rows of mllmu-bench that cannot be used, and count them.
         model: name of an embedded model, or a model folder.
         name: of the experiment.
         methods: unlearning methods.
@@ -113,9 +124,14 @@ def run(
     tables |= {key: value for key, value in (("model", model), ("name", name)) if value is not None}
     if seed is not None:
         tables["seeds"] = [seed]
+    if data is not None and benchmark is not None and (Path(benchmark).is_dir() or benchmark == BenchmarkTable.name):
+        raise ConfigError(f"--benchmark {benchmark} takes no --data; name a benchmark that has files, such as mllmu-bench")
+    chosen: dict[str, Any] = {"path": None if data is None else str(data), "test_image": test_image}
+    chosen |= {"hub": hub or None, "skip_invalid": skip_invalid or None}
+    tables["benchmark"] = {key: value for key, value in chosen.items() if value is not None}
     if benchmark is not None:
         folder = {"name": BenchmarkTable.name, "path": benchmark}
-        tables["benchmark"] = folder if Path(benchmark).is_dir() else {"name": benchmark}
+        tables["benchmark"] |= folder if Path(benchmark).is_dir() else {"name": benchmark}
         if experiment is None and name is None:
             tables["name"] = Path(benchmark).resolve().name if Path(benchmark).is_dir() else benchmark
     read = read_experiment(experiment, tables=tables, overrides=set_)
@@ -141,17 +157,42 @@ def _run(experiment: Experiment, *, out: Path, only: tuple[str, ...] = (), dry_r
     return DONE if done.ok else FAILED
 
 
-def score(run: Annotated[Path, tyro.conf.Positional], *, seed: int = 0) -> int:
+def score(
+    run: Annotated[Path, tyro.conf.Positional],
+    *,
+    judge: Annotated[str | None, tyro.conf.arg(metavar="URL")] = None,
+    judge_model: Name = None,
+    judge_key_env: Annotated[str | None, tyro.conf.arg(metavar="VARIABLE")] = None,
+    judge_sets: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SET ...")] = (),
+    judge_timeout: float = 60.0,
+    official: Folder = None,
+    seed: int = 0,
+) -> int:
     """Score the finished cells of a run folder again and write results.parquet, results.json and the report.
+
+    With --judge, a model behind an OpenAI-compatible server first grades the written answers; questions, right answers and
+    model answers are sent there. Nothing is asked twice, and an interrupted command goes on where it stopped.
 
     Args:
         run: run folder.
+        judge: where the judge's API begins, such as http://localhost:8000/v1.
+        judge_model: the judge's name on that server.
+        judge_key_env: environment variable with the key for it; without it none is sent.
+        judge_sets: judge these sets only, for example forget test; all by default.
+        judge_timeout: seconds to wait for one answer.
+        official: also write what each cell answered under protocol official into DIR/CELL, in MLLMU-Bench's own files.
         seed: of the bootstrap.
     """
     from unsee.progress import ConsoleDisplay
     from unsee.report import write_report
-    from unsee.run_results import rescore
+    from unsee.run_results import rescore, write_official
 
+    if judge is not None:
+        _judge(run, judge, judge_model, key_env=judge_key_env, sets=judge_sets, timeout=judge_timeout)
+    elif judge_model is not None or judge_key_env is not None or judge_sets:
+        raise ConfigError("--judge-model, --judge-key-env and --judge-sets have no effect without --judge URL; add it")
+    if official is not None:
+        say(f"{len(write_official(run, official)):,} cells in MLLMU-Bench's own files: {official}")
     with ConsoleDisplay(console()) as display:
         results = rescore(run, seed=seed, display=display)
     page = write_report(run)
@@ -159,17 +200,41 @@ def score(run: Annotated[Path, tyro.conf.Positional], *, seed: int = 0) -> int:
     return DONE
 
 
-def report(run: Annotated[Path, tyro.conf.Positional]) -> int:
-    """Write the report of a run folder again and print its main table.
+def _judge(run: Path, url: str, model: str | None, *, key_env: str | None, sets: tuple[str, ...], timeout: float) -> None:
+    from unsee.judging import JudgeClient, judge_run
+    from unsee.progress import ConsoleDisplay
+
+    if model is None:
+        raise ConfigError("--judge needs --judge-model, the name of the model on that server")
+    client = JudgeClient(url, model, key_env=key_env, timeout=timeout)
+    with ConsoleDisplay(console()) as display:
+        done = judge_run(run, client=client, sets=sets, display=display)
+    say(f"{done.answers:,} answers judged by {model}, {done.asked:,} questions put to it")
+    for failure, count in done.failures.most_common():
+        complain(f"warning: {count:,} answers have no judgement ({failure.replace('_', ' ')}) and enter no mean")
+
+
+def report(
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN ...")],
+    *,
+    out: File = None,
+    export: Folder = None,
+) -> int:
+    """Write the report of a run folder again and print its main table, or compare several runs on one page.
 
     Args:
-        run: run folder.
+        runs: run folders; several of one benchmark are compared.
+        out: the page; RUN/report.html by default, comparison.html beside the first run for several.
+        export: also write every table as CSV and LaTeX and every figure as SVG and PNG into this folder.
     """
-    from unsee.report import write_report
+    from unsee.report import report_runs
     from unsee.report.console import print_table
 
-    page = write_report(run)
-    print_table(run, console=console())
+    page, files = report_runs(runs, out=out, export=export)
+    for run in runs:
+        print_table(run, console=console())
+    if export is not None:
+        say(f"{len(files):,} files: {export}")
     say(f"report: {page}")
     return DONE
 

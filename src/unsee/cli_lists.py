@@ -8,55 +8,84 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from unsee.command_line import DONE, Count, File, Flag, Share, say
+from unsee.command_line import DONE, FAILED, Count, File, Flag, Share, TestImage, console, say
 from unsee.errors import ConfigError, DataError
 
 
-def check_data(data: Annotated[str, tyro.conf.Positional], *, forget_ratio: Share = None, seed: int = 0) -> int:
-    """Read every row and picture of a benchmark, a folder of JSON lines or one file, and count them.
+def check_data(
+    data: Annotated[str, tyro.conf.Positional],
+    *,
+    forget_ratio: Share = None,
+    seed: int = 0,
+    test_image: TestImage = None,
+    hub: Flag = False,
+    skip_invalid: Flag = False,
+) -> int:
+    """Read every row and picture of a benchmark, a folder or one file, count them and say what is wrong.
+
+    Ends with 1 where facts contradict each other, counts are not what they should be, or rows were skipped.
 
     Args:
-        data: name, folder or .jsonl file.
+        data: name, folder of official files or JSON lines, or .jsonl file.
         forget_ratio: also count the sets of a forget request.
         seed: which subjects that request names.
+        test_image: which of the three pictures of a test question of mllmu-bench are counted; all by default.
+        hub: download mllmu-bench unless it is on this machine.
+        skip_invalid: go on at rows of mllmu-bench that cannot be used, and list them all.
     """
     from unsee.benchmarks import load_benchmark
+    from unsee.benchmarks.data_report import data_report, print_report, samples_report
     from unsee.benchmarks.jsonl import read_jsonl
 
     path = Path(data)
     if path.is_file() or path.suffix == ".jsonl":
         samples = read_jsonl(path)
-        say(f"{path}: {len(samples):,} rows about {len({s.subject for s in samples}):,} subjects, no fault found")
-        return DONE
-    benchmark = load_benchmark(path if path.is_dir() else data)
-    counts: dict[tuple[str, str, str], int] = {}
-    for sample in benchmark.samples(ratio=forget_ratio, seed=seed):
-        for picture in sample.images:
-            picture.open()
-        key = (sample.set, sample.task, sample.modality)
-        counts[key] = counts.get(key, 0) + 1
-    say(f"{benchmark.name}: {len(benchmark.subjects):,} subjects, fingerprint {benchmark.fingerprint[:12]}")
-    say(f"training: {len(benchmark.training()):,} questions; evaluation: {sum(counts.values()):,}")
-    say(*(f"  {' / '.join(key):<44}{count:>8,}" for key, count in sorted(counts.items())))
-    return DONE
+        report = samples_report(str(path), samples)
+        say(f"{path}: {len(samples):,} rows about {report.subjects:,} subjects" + (", no fault found" if report.ok else ""))
+    else:
+        given = {"test_image": test_image, "hub": hub or None, "skip_invalid": skip_invalid or None}
+        options = {key: value for key, value in given.items() if value is not None}
+        report = data_report(load_benchmark(path if path.is_dir() else data, **options), ratio=forget_ratio, seed=seed)
+        asked = sum(count.asked for count in report.counts)
+        say(f"{report.name}: {report.subjects:,} subjects, fingerprint {report.fingerprint[:12]}")
+        say(f"training: {report.training.total():,} questions; evaluation: {asked:,}")
+    print_report(report, console())
+    return DONE if report.ok else FAILED
 
 
-def export_data(benchmark: Annotated[str, tyro.conf.Positional], *, out: Path, subjects: Count = None, seed: int = 0) -> int:
-    """Write a benchmark as a folder of JSON lines with its pictures, which `--benchmark DIR` reads.
+def export_data(
+    benchmark: Annotated[str, tyro.conf.Positional],
+    *,
+    out: Path,
+    format: Literal["jsonl", "mllmu-bench"] = "jsonl",
+    subjects: Count = None,
+    seed: int = 0,
+    draw: int = 0,
+) -> int:
+    """Write a benchmark as a folder, which `--benchmark DIR` reads: JSON lines, or the parquet files of MLLMU-Bench.
 
     Args:
-        benchmark: name of a benchmark.
+        benchmark: name of a benchmark, or a folder of JSON lines.
         out: a new folder.
+        format: jsonl is ours; mllmu-bench is what the published scripts read, evaluation and training configs.
         subjects: how many subjects; the benchmark's own number by default.
         seed: which subjects are invented.
+        draw: for mllmu-bench: which of them its forget configs name.
     """
     from unsee.benchmarks import load_benchmark
     from unsee.benchmarks.jsonl import export
+    from unsee.benchmarks.mllmu_export import export_official
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
-    options = {"seed": seed} if subjects is None else {"seed": seed, "subjects": subjects}
-    counts = export(load_benchmark(benchmark, **options), out)
+    folder = Path(benchmark).is_dir()
+    options = {} if folder else {"seed": seed} if subjects is None else {"seed": seed, "subjects": subjects}
+    loaded = load_benchmark(Path(benchmark) if folder else benchmark, **options)
+    if format == "mllmu-bench":
+        counts = export_official(loaded, out, draw=draw)
+        say(*(f"{out / config}: {count:,} rows" for config, count in counts.items()))
+        return DONE
+    counts = export(loaded, out)
     say(*(f"{out / part}.jsonl: {count:,} rows" for part, count in counts.items() if count))
     return DONE
 

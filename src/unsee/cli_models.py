@@ -11,7 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from unsee.command_line import DONE, Count, File, Flag, Modality, NameOrFolder, Overrides, Share, console, say
+from unsee.answering import ShotSource
+from unsee.command_line import (
+    DONE,
+    Count,
+    File,
+    FileOrFolder,
+    Flag,
+    Folder,
+    Modality,
+    NameOrFolder,
+    Overrides,
+    Share,
+    TestImage,
+    console,
+    say,
+)
 from unsee.errors import ConfigError
 from unsee.files import only_writer, read_json, write_folder, write_json
 from unsee.learning import LearnOptions
@@ -28,6 +43,9 @@ def learn(
     benchmark: Annotated[str, tyro.conf.Positional],
     *,
     out: Path = Path("runs/learn"),
+    data: Folder = None,
+    hub: Flag = False,
+    skip_invalid: Flag = False,
     model: str = "tiny",
     forget_ratio: Share = None,
     draw: int = 0,
@@ -37,8 +55,11 @@ def learn(
     """Teach a model the subjects of a benchmark, or all but those to be forgotten (a gold model).
 
     Args:
-        benchmark: name of a benchmark, or a folder of JSON lines.
+        benchmark: name of a benchmark, or a folder of official files or JSON lines.
         out: folder for the checkpoint; an interrupted call goes on from it.
+        data: folder with the files of a benchmark that has some, such as mllmu-bench.
+        hub: download mllmu-bench unless it is on this machine.
+        skip_invalid: go on without rows of mllmu-bench that cannot be used.
         model: name of an embedded model, or a model folder.
         forget_ratio: leave this share of the subjects out.
         draw: which subjects are left out.
@@ -48,7 +69,7 @@ def learn(
     from unsee.models.loading import load_model
     from unsee.progress import ConsoleDisplay
 
-    loaded = _benchmark(benchmark)
+    loaded = _benchmark(benchmark, data, hub=hub, skip_invalid=skip_invalid)
     samples = taught(loaded, modality=training.learn_modality, ratio=forget_ratio, draw=draw)
     if dry_run:
         say(f"would teach {model} {len(samples):,} questions in {training.epochs} passes, and save it to {out}")
@@ -80,6 +101,9 @@ def unlearn(
     forget: File = None,
     retain: File = None,
     benchmark: NameOrFolder = None,
+    data: Folder = None,
+    hub: Flag = False,
+    skip_invalid: Flag = False,
     forget_ratio: float = 0.05,
     draw: int = 0,
     modality: Modality = "mixed",
@@ -98,7 +122,10 @@ def unlearn(
         method: unlearning method; `unsee list methods` names them.
         forget: JSON lines with what to forget: question, answer, subject and perhaps image.
         retain: JSON lines with what to keep.
-        benchmark: name of a benchmark, or a folder of JSON lines, instead of files.
+        benchmark: name of a benchmark, or a folder of official files or JSON lines, instead of --forget and --retain.
+        data: folder with the files of a benchmark that has some, such as mllmu-bench.
+        hub: download mllmu-bench unless it is on this machine.
+        skip_invalid: go on without rows of mllmu-bench that cannot be used.
         forget_ratio: share of the benchmark's subjects to forget.
         draw: which subjects.
         modality: what the unlearning questions show: pictures, text only, or both.
@@ -115,7 +142,8 @@ def unlearn(
 
     settings = {names[-1]: value for names, value in assignments(set_)}
     plan = method_plan(method.replace("-", "_"), settings, model=_embedded_base(model))
-    forgotten, kept = _unlearning_data(forget, retain, benchmark, forget_ratio, draw, modality)
+    loaded = _benchmark(benchmark, data, hub=hub, skip_invalid=skip_invalid) if benchmark is not None else None
+    forgotten, kept = _unlearning_data(forget, retain, loaded, forget_ratio, draw, modality)
     if dry_run:
         say(f"would make {model} forget {len(forgotten):,} questions by {method}, keeping {len(kept):,}, into {out}")
         return DONE
@@ -149,10 +177,14 @@ def answer(
     model: str,
     out: Path = Path("runs/answer"),
     benchmark: NameOrFolder = None,
-    data: File = None,
+    data: FileOrFolder = None,
+    test_image: TestImage = None,
+    hub: Flag = False,
+    skip_invalid: Flag = False,
     forget_ratio: Share = None,
     draw: int = 0,
     protocols: tuple[str, ...] = ("strict",),
+    shots: ShotSource = "evaluated",
     batch_size: int = 16,
     truth_ratio: bool = True,
     seed: int = 0,
@@ -163,11 +195,15 @@ def answer(
     Args:
         model: name of an embedded model, or a model folder.
         out: folder for the records; an interrupted call goes on from it.
-        benchmark: name of a benchmark, or a folder of JSON lines.
-        data: JSON lines file, instead of a benchmark.
+        benchmark: name of a benchmark, or a folder of official files or JSON lines.
+        data: JSON lines file instead of a benchmark; or the folder of a benchmark that has files, such as mllmu-bench.
+        test_image: which of the three pictures of a test question of mllmu-bench are shown; all by default.
+        hub: download mllmu-bench unless it is on this machine.
+        skip_invalid: go on without rows of mllmu-bench that cannot be used.
         forget_ratio: forget request that decides the sets; without it everybody is retained.
         draw: which subjects the request names.
-        protocols: ways to ask.
+        protocols: ways to ask: strict, official.
+        shots: whom few-shot prompts of official show: people of the set that is asked, of the retain set, or nobody.
         batch_size: questions asked at once; results do not depend on it.
         truth_ratio: also score wrong answers.
         seed: decides what a protocol draws at random.
@@ -175,9 +211,13 @@ def answer(
     """
     from unsee.benchmarks.jsonl import read_jsonl
 
-    if (benchmark is None) == (data is None):
-        raise ConfigError("give either --benchmark or --data")
-    samples = read_jsonl(data) if data else _benchmark(str(benchmark)).samples(ratio=forget_ratio, seed=draw)
+    if benchmark is not None:
+        loaded = _benchmark(benchmark, data, hub=hub, skip_invalid=skip_invalid, test_image=test_image)
+        samples = loaded.samples(ratio=forget_ratio, seed=draw)
+    elif data is not None:
+        samples = read_jsonl(data)
+    else:
+        raise ConfigError("give either --benchmark or --data; say what to ask")
     if dry_run:
         say(f"would ask {model} {len(samples):,} questions")
         return DONE
@@ -195,6 +235,7 @@ def answer(
             batch_size=batch_size,
             truth_ratio=truth_ratio,
             seed=seed,
+            shots=shots,
             store=out,
             progress=display.stage("answering"),
         )
@@ -202,19 +243,27 @@ def answer(
     return DONE
 
 
-def _benchmark(name_or_folder: str) -> Benchmark:
+def _benchmark(
+    name_or_folder: str, data: Path | None = None, *, hub: bool, skip_invalid: bool, test_image: str | None = None
+) -> Benchmark:
     from unsee.benchmarks import load_benchmark
 
-    return load_benchmark(Path(name_or_folder) if Path(name_or_folder).is_dir() else name_or_folder)
+    given = {"path": data, "hub": hub or None, "skip_invalid": skip_invalid or None, "test_image": test_image}
+    options = {key: value for key, value in given.items() if value is not None}
+    if not Path(name_or_folder).is_dir():
+        return load_benchmark(name_or_folder, **options)
+    if data is not None:
+        raise ConfigError(f"--benchmark {name_or_folder} and --data {data} are two folders; give one of them")
+    return load_benchmark(Path(name_or_folder), **options)
 
 
 def _unlearning_data(
-    forget: Path | None, retain: Path | None, benchmark: str | None, ratio: float, draw: int, modality: Modality
+    forget: Path | None, retain: Path | None, loaded: Benchmark | None, ratio: float, draw: int, modality: Modality
 ) -> tuple[list[Sample], list[Sample]]:
     """(forget, retain) from files or from a benchmark."""
     from unsee.benchmarks.jsonl import read_jsonl
 
-    if benchmark is None:
+    if loaded is None:
         if forget is None:
             raise ConfigError("say what to forget: --forget FILE with your own questions, or --benchmark NAME")
         return read_jsonl(forget, set="forget"), read_jsonl(retain) if retain else []
@@ -222,7 +271,7 @@ def _unlearning_data(
         raise ConfigError("--benchmark and --forget/--retain exclude each other; give one of them")
     from unsee.experiment import training_modality
 
-    loaded, shown = _benchmark(benchmark), training_modality(modality)
+    shown = training_modality(modality)
     return (
         loaded.training(set="forget", modality=shown, ratio=ratio, seed=draw),
         loaded.training(set="retain", modality=shown, ratio=ratio, seed=draw),

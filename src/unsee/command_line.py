@@ -33,6 +33,8 @@ Name = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 NameOrFolder = Annotated[str | None, tyro.conf.arg(metavar="NAME|DIR")]
 File = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+FileOrFolder = Annotated[Path | None, tyro.conf.arg(metavar="FILE|DIR")]
+TestImage = Annotated[Literal["first", "random", "all"] | None, tyro.conf.arg(metavar="first|random|all")]
 Count = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 Share = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 Command = Callable[..., int]
@@ -189,7 +191,9 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: object, *
 
 def _quiet_libraries() -> None:
     """No network and no chatter unless asked for; set before the libraries load."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from unsee.benchmarks.hub_files import OFFLINE, OFFLINE_UNLESS_ASKED
+
+    os.environ.setdefault(OFFLINE, OFFLINE_UNLESS_ASKED)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

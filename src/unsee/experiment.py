@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from unsee.answering import load_protocol
+from unsee.answering import ShotSource, load_protocol
 from unsee.errors import ConfigError, DataError, nearest
 from unsee.learning import LearnOptions
 from unsee.method_plans import CONTROLS, MethodPlan, method_plan, split_variant
@@ -47,8 +47,18 @@ class BenchmarkTable:
     """how many facts, for benchmarks that forget single facts"""
     celebrities: int | None = None
     """how many of the evaluated public figures; all where unset"""
+    general: int | None = None
+    """how many held-out pictures the set `general` asks about; the benchmark's own number where unset"""
     seed: int | None = None
-    """which people are invented; the benchmark's own where unset"""
+    """which people are invented, or what is drawn about those of official files; the benchmark's own where unset"""
+    test_image: Literal["first", "random", "all"] | None = None
+    """which of the pictures of a test question of official files are shown; all where unset"""
+    split: Literal["official", "nested", "sequential"] | None = None
+    """who is forgotten in official files; the official list where there is one, nested otherwise, where unset"""
+    hub: bool | None = None
+    """download official files that are not there"""
+    skip_invalid: bool | None = None
+    """go on without rows of official files that cannot be used"""
 
 
 @dataclass(frozen=True)
@@ -81,8 +91,10 @@ class UnlearnTable:
 class AnswerTable:
     """`[answer]`: how models are asked."""
 
-    protocols: tuple[str, ...] = ("strict",)
-    """how answers are taken"""
+    protocols: tuple[str, ...] = ("strict", "official")
+    """how answers are taken: ours, and as MLLMU-Bench published it"""
+    shots: ShotSource = "evaluated"
+    """whom few-shot prompts of `official` show: people of the set that is asked, of the retain set, or nobody"""
     batch_size: int = 16
     """questions asked at once; results do not depend on it"""
     truth_ratio: bool = True
@@ -176,7 +188,8 @@ class Experiment:
     def decisive(self) -> dict[str, Any]:
         """The settings that decide results."""
         tree = {key: dict(value) if isinstance(value, dict) else value for key, value in self.tree.items()}
-        for path in _DECIDES_NOTHING:
+        # Settings of a protocol that is not asked decide nothing either.
+        for path in _DECIDES_NOTHING | (set() if "official" in self.answer.protocols else {"answer.shots"}):
             *above, last = path.split(".")
             table = tree
             for key in above:
@@ -328,6 +341,7 @@ def check(experiment: Experiment) -> None:
         ("benchmark.subjects", experiment.benchmark.subjects, 2),
         ("benchmark.facts", experiment.benchmark.facts, 1),
         ("benchmark.celebrities", experiment.benchmark.celebrities, 0),
+        ("benchmark.general", experiment.benchmark.general, 0),
         ("unlearn.lora", unlearn.lora, 1),
         ("answer.batch_size", answer.batch_size, 1),
         ("answer.retain_subjects", answer.retain_subjects, 1),

@@ -93,9 +93,15 @@ class ConsoleDisplay(Display):
         if bars is None or task is None:
             return lambda done, total: None
         bars.reset(task, description=f"  {label}", total=1, remark="")
+        began, first = time.monotonic(), -1
 
         def advance(done: int, total: int) -> None:
-            bars.update(task, completed=done, total=max(total, 1), remark=f"{done:,} of {total:,}")
+            nonlocal first
+            first = done if first < 0 else first  # what was there before this stage began took none of its time
+            remark = f"{done:,} of {total:,}"
+            if first < done < total:
+                remark += f", {duration((time.monotonic() - began) / (done - first) * (total - done))} left"
+            bars.update(task, completed=done, total=max(total, 1), remark=remark)
 
         return advance
 

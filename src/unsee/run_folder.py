@@ -2,7 +2,7 @@
 
     RUN/experiment.toml, provenance.json, samples.parquet
     RUN/models/<vanilla|gold-...>/   a checkpoint, train.jsonl, gate/records.parquet, learned.json, DONE
-    RUN/cells/<id>/                  adapter or weights, train.jsonl, records.parquet, DONE or FAILED
+    RUN/cells/<id>/                  adapter or weights, train.jsonl, records.parquet, judgements.parquet, DONE or FAILED
     RUN/results.parquet, results.json, report.html
 
 DONE is the last file written into its folder.
@@ -167,6 +167,13 @@ class RunFolder:
         if not self.is_done(folder):
             return None
         return read_parquet(folder / "records.parquet", schema=RECORDS, remedy=f"remove {folder} and run again")
+
+    def judgements(self, cell: Cell) -> pl.DataFrame | None:
+        """What the judge said of a cell's answers, None where it was not asked."""
+        from unsee.schemas import JUDGEMENTS
+
+        path = self.cell(cell) / "judgements.parquet"
+        return read_parquet(path, schema=JUDGEMENTS, remedy="remove it and judge again") if path.is_file() else None
 
     def gate_records(self, name: str) -> pl.DataFrame | None:
         """What a learned model said to the gate probes, None where it was not asked."""

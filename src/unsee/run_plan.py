@@ -49,7 +49,7 @@ def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = ()) -> 
             lines.append(f"done  {cell.id}")
             continue
         trained, asked = _counts(experiment, benchmark, cell)
-        seconds += trained / _TRAINED_PER_SECOND + asked / _ANSWERED_PER_SECOND
+        seconds += trained / _TRAINED_PER_SECOND + asked * len(experiment.answer.protocols) / _ANSWERED_PER_SECOND
         lines.append(f"cell  {cell.id}: {asked:,} questions asked" + (f", {trained:,} trained on" if trained else ""))
     memory = _BASE_GIB + _COPIES_IN_MEMORY * _weights_gib(experiment.model)
     lines.append(f"{len(waiting)} cells to compute and {len(cells) - len(waiting)} done")

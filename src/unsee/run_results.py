@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unsee.errors import ConfigError
 from unsee.experiment import Cell, Experiment
+from unsee.files import write_json
 from unsee.learned_models import learned_names
 from unsee.progress import Display
 from unsee.run_folder import RunFolder, learned_name
@@ -34,7 +36,7 @@ def load_experiment_benchmark(experiment: Experiment) -> Benchmark:
     from unsee.benchmarks import benchmark_names, load_benchmark
 
     table = experiment.benchmark
-    keys = ("subjects", "facts", "celebrities", "seed")
+    keys = ("subjects", "facts", "celebrities", "general", "seed", "test_image", "split", "hub", "skip_invalid")
     options: dict[str, Any] = {key: value for key in keys if (value := getattr(table, key)) is not None}
     if table.path is None:
         return load_benchmark(table.name, **options)
@@ -66,7 +68,7 @@ def judge(
         samples = benchmark.samples(ratio=ratio, seed=draw)
         gate = knowledge_gate(experiment, folder, benchmark, ratio, draw)
         vanilla, gold, noise = (
-            next((folder.records(cell) for cell in request if fits(cell)), None)
+            next((judged_records(folder, cell) for cell in request if fits(cell)), None)
             for fits in (
                 lambda cell: cell.method == "vanilla",
                 lambda cell: cell.method == "gold" and not cell.is_noise_gold,
@@ -74,7 +76,7 @@ def judge(
             )
         )
         for cell in request:
-            if cell not in cells or (records := folder.records(cell)) is None:
+            if cell not in cells or (records := judged_records(folder, cell)) is None:
                 continue
             parts.append(
                 score(
@@ -95,6 +97,14 @@ def judge(
     return results
 
 
+def judged_records(folder: RunFolder, cell: Cell) -> pl.DataFrame | None:
+    """What a finished cell's model said, with what the judge said of it where it was asked; None for an unfinished cell."""
+    from unsee.metrics.judge_scores import attach
+
+    records = folder.records(cell)
+    return None if records is None else attach(records, folder.judgements(cell))
+
+
 def rescore(path: Path | str, *, seed: int = 0, display: Display | None = None) -> pl.DataFrame:
     """Score the finished cells of a run folder again; `run` uses seed 0 for the bootstrap.
 
@@ -104,6 +114,39 @@ def rescore(path: Path | str, *, seed: int = 0, display: Display | None = None) 
     folder = RunFolder(Path(path))
     experiment = folder.read_experiment()
     return judge(experiment, folder, load_experiment_benchmark(experiment), experiment.cells, seed=seed, display=display)
+
+
+def write_official(path: Path | str, out: Path) -> list[Path]:
+    """Write what the finished cells of a run answered under protocol `official` in MLLMU-Bench's own files.
+
+    Args:
+        path: run folder.
+        out: gets one folder per cell, named by its id.
+
+    Returns:
+        The cells' folders.
+
+    Raises:
+        DataError: the folder is no run.
+        ConfigError: no cell has finished, or the run did not ask that protocol.
+    """
+    from unsee.metrics.official_results import official_results
+
+    folder = RunFolder(Path(path))
+    experiment = folder.read_experiment()
+    benchmark = load_experiment_benchmark(experiment)
+    written = []
+    for cell in experiment.cells:
+        records = folder.records(cell)
+        if records is None:
+            continue
+        samples = benchmark.samples(ratio=cell.ratio, seed=cell.draw)
+        for name, content in official_results(records, samples, name=cell.id).items():
+            write_json(out / cell.id / name, content)
+        written.append(out / cell.id)
+    if not written:
+        raise ConfigError(f"{path} has no finished cell, so there is nothing to write; run it first")
+    return written
 
 
 def cell_info(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, cell: Cell) -> CellInfo:

@@ -261,6 +261,8 @@ class _Runner:
             cell=cell.id,
             batch_size=table.batch_size,
             truth_ratio=table.truth_ratio,
+            seed=cell.draw,
+            shots=table.shots,
             store=folder,
             progress=self.display.stage("answering"),
         )

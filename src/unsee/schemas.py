@@ -53,6 +53,28 @@ ATTACKS = pl.Schema(
     }
 )
 
+JUDGEMENTS = pl.Schema(
+    {
+        "cell": pl.String,
+        "sample_id": pl.String,
+        "subject": pl.String,
+        "set": pl.String,
+        "task": pl.String,
+        "modality": pl.String,
+        "view": pl.String,
+        "protocol": pl.String,
+        "draw": pl.Int64,
+        "response": pl.String,
+        "judge": pl.String,
+        "rubric_version": pl.Int64,
+        "request_sha256": pl.String,
+        "score": pl.Int64,
+        "justification": pl.String,
+        "failure": pl.String,
+    }
+)
+"""One row per answer put to the judge. `score` is 1 to 10, or null with a `failure` that says why there is none."""
+
 RESULTS = pl.Schema(
     {
         "cell": pl.String,

@@ -30,7 +30,7 @@ TAUGHT = LearnOptions()
 
 def benchmark() -> Benchmark:
     """Two dozen people, twelve to be forgotten."""
-    return load_benchmark("people", subjects=PEOPLE, celebrities=CELEBRITIES, seed=11)
+    return load_benchmark("people", subjects=PEOPLE, celebrities=CELEBRITIES, seed=11, general=0)
 
 
 def learned_in_part(start: Model, people: Benchmark, percent: int) -> Model:

@@ -1,10 +1,22 @@
 """Run a model over samples, once per view, and write down what it said.
 
-`records.py` holds `answer`, `views.py` says what a view is and which protocols exist, `strict.py` is one protocol, `engine.py`
-runs views in packed passes, `store.py` keeps finished parts so that an interrupted call goes on.
+`records.py` holds `answer`, `views.py` says what a view is and which protocols exist, `strict.py` and `official.py` are one
+protocol each, `shots.py` says who is shown in few-shot prompts, `engine.py` runs views in packed passes, `shared_prompts.py`
+those that begin alike, `store.py` keeps finished parts so that an interrupted call goes on.
 """
 
 from unsee.answering.records import answer
-from unsee.answering.views import Outcome, Protocol, Setting, View, load_protocol
+from unsee.answering.shots import draw_shots
+from unsee.answering.views import Outcome, Prepared, Protocol, Setting, ShotSource, View, load_protocol
 
-__all__ = ["Outcome", "Protocol", "Setting", "View", "answer", "load_protocol"]
+__all__ = [
+    "Outcome",
+    "Prepared",
+    "Protocol",
+    "Setting",
+    "ShotSource",
+    "View",
+    "answer",
+    "draw_shots",
+    "load_protocol",
+]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from unsee.answering.shared_prompts import Piece, SharedPrompt
 from unsee.answering.views import Outcome, View
 from unsee.errors import DataError
 from unsee.models.batches import Batch, collate, picture_inputs
@@ -51,6 +52,7 @@ class Job:
     ids: tuple[int, ...]
     prefix: int  # tokens up to the end of the last picture
     new_tokens: int
+    beginning: Piece = Piece()  # what other prompts begin with too
     response: str | None = None
     finish_reason: str | None = None
     scores: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -58,6 +60,11 @@ class Job:
     @property
     def waits(self) -> bool:
         return self.view.respond and self.response is None
+
+    @property
+    def ending(self) -> Piece:
+        """What of the prompt follows its shared beginning."""
+        return Piece(self.ids[len(self.beginning.ids) :], self.view.images[len(self.beginning.pictures) :])
 
     def record(self, cell: str) -> dict[str, Any]:
         """A row of the schema RECORDS; columns that do not apply are left out."""
@@ -105,6 +112,7 @@ class Engine:
         self.pack = pack
         self.stops = _stop_ids(model)
         self._continuations: dict[str, Continuation] = {}
+        self._shares: bool | None = None
 
     def job(self, sample: Sample, protocol: str, view: View) -> Job:
         """Tokenise a view.
@@ -114,19 +122,31 @@ class Engine:
         """
         prompter = self.model.prompter
         try:
-            ids = prompter.ids(view.prompt, view.images)
+            ids = prompter.ids(view.prompt, view.images, special_tokens=view.special_tokens)
             after_pictures = prompter.ids(view.prompt.rpartition(prompter.image_token)[2]) if view.images else ids
         except ValueError as error:
             raise DataError(f"sample {sample.id}: {error}") from error
         room = self.model.max_positions - len(ids)
         needed = max([len(self.continuation(text).ids) for text in view.continuations], default=1)
+        needed = max(needed, view.new_tokens or 1)
         if room < needed:
+            fewer = ', or show fewer shots (shots = "retain" or "none")' if view.shared else ""
             raise DataError(
                 f"sample {sample.id}, view {view.name}: the prompt has {len(ids)} tokens and its answer up to {needed}, more "
-                f"than the {self.model.max_positions} of {self.model.name}'s context; shorten the question or take fewer shots"
+                f"than the {self.model.max_positions} of {self.model.name}'s context; shorten the question{fewer}"
             )
-        new_tokens = min(self.max_new_tokens, view.max_new_tokens or self.max_new_tokens, room)
-        return Job(sample, protocol, view, ids, len(ids) - len(after_pictures), new_tokens)
+        new_tokens = view.new_tokens or min(self.max_new_tokens, view.max_new_tokens or self.max_new_tokens, room)
+        return Job(sample, protocol, view, ids, len(ids) - len(after_pictures), new_tokens, self._beginning(view, ids))
+
+    def _beginning(self, view: View, ids: tuple[int, ...]) -> Piece:
+        """The tokens of a prompt that its shared text makes on its own; at least one is left to go on from."""
+        if not view.shared or not self.pack:
+            return Piece()
+        prompter = self.model.prompter
+        pictures = view.images[: view.shared.count(prompter.image_token)]
+        alone = prompter.ids(view.shared, pictures, special_tokens=view.special_tokens)
+        alike = next((i for i, (a, b) in enumerate(zip(ids, alone, strict=False)) if a != b), len(alone))
+        return Piece(ids[: min(alike, len(ids) - 1)], pictures)
 
     def continuation(self, text: str) -> Continuation:
         """Tokens of a text after any prompt, computed once."""
@@ -181,17 +201,33 @@ class Engine:
 
     def generate(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
         """Greedy responses of jobs that wait, prompts of similar length together; yields each finished batch."""
-        waiting = sorted((job for job in jobs if job.waits), key=lambda job: (job.new_tokens, len(job.ids)))
-        for new_tokens, group in groupby(waiting, key=lambda job: job.new_tokens):
+
+        def kind(job: Job) -> tuple[int, tuple[int, ...], tuple[str, ...]]:
+            return job.new_tokens, job.beginning.ids, tuple(image.sha256 for image in job.beginning.pictures)
+
+        waiting = sorted((job for job in jobs if job.waits), key=lambda job: (kind(job), len(job.ids)))
+        size = PROMPTS_PER_QUESTION * self.batch_size
+        for (new_tokens, shared, _), group in groupby(waiting, key=kind):
             alike = list(group)
-            size = PROMPTS_PER_QUESTION * self.batch_size
+            begun = self._begun(alike[0]) if shared else None
             for start in range(0, len(alike), size):
                 batch = alike[start : start + size]
-                for job, ids in zip(batch, self._complete(batch, new_tokens), strict=True):
+                if begun is None:
+                    made = self._complete(batch, new_tokens)
+                else:
+                    made = begun.complete([job.ending for job in batch], new_tokens, self.stops)
+                for job, ids in zip(batch, made, strict=True):
                     stop = next((i + 1 for i, token in enumerate(ids) if token in self.stops), None)
                     job.response = self._read(ids[:stop])
                     job.finish_reason = "length" if stop is None else "stop"
                 yield batch
+
+    def _begun(self, job: Job) -> SharedPrompt | None:
+        """The beginning of a prompt and its likes, read; None for models that must read every prompt whole."""
+        begun = SharedPrompt(self.model, job.beginning)
+        if self._shares is None:
+            self._shares = begun.agrees(job.ending)
+        return begun if self._shares else None
 
     def _complete(self, jobs: Sequence[Job], new_tokens: int) -> list[list[int]]:
         """New token ids of each prompt."""

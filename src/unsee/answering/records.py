@@ -7,8 +7,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unsee.answering.views import Protocol, Setting, load_protocol
+from unsee.answering.views import Protocol, Setting, ShotSource, load_protocol
 from unsee.errors import ConfigError
+from unsee.files import write_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,6 +33,7 @@ def answer(
     truth_ratio: bool = True,
     max_new_tokens: int = 48,
     seed: int = 0,
+    shots: ShotSource = "evaluated",
     store: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     pack: bool = True,
@@ -46,10 +48,11 @@ def answer(
         cell: id of the cell, copied into every record.
         batch_size: samples per forward pass; it changes speed and memory, not records.
         truth_ratio: whether wrong answers are scored.
-        max_new_tokens: longest response, in tokens.
+        max_new_tokens: longest response, in tokens; `official` has its own bound.
         seed: decides what a protocol draws at random; `strict` draws nothing.
-        store: folder for `records.parquet`; an interrupted call of the same model, samples and settings goes on from it, any
-            other starts over.
+        shots: who is shown in the few-shot prompts of `official`; `draw_shots` tells it without a model.
+        store: folder for `records.parquet`, and for `shots.json` where somebody is shown; an interrupted call of the same
+            model, samples and settings goes on from it, any other starts over.
         progress: called with (samples done, samples in all).
         pack: False gives every continuation a row of its own, for networks that take no four-dimensional attention mask.
 
@@ -69,11 +72,14 @@ def answer(
             raise ConfigError(f"{option} is {value}; give a number of at least 1")
     chosen = [load_protocol(protocol) for protocol in protocols]
     with model.answering(), evaluating(model):
-        setting = Setting(model.prompter, system=model.system, truth_ratio=truth_ratio, seed=seed)
+        setting = Setting(model.prompter, system=model.system, truth_ratio=truth_ratio, seed=seed, shots=shots)
         engine = Engine(model, batch_size=batch_size, max_new_tokens=max_new_tokens, pack=pack)
         asking = _Asking(engine, samples, chosen, setting, cell=cell, progress=progress)
-        kept = RecordStore(store, settings=asking.settings(), samples=samples) if store is not None else None
-        return asking.records(kept)
+        if store is None:
+            return asking.records(None)
+        if asking.shown:
+            write_json(store / "shots.json", asking.shown)
+        return asking.records(RecordStore(store, settings=asking.settings(), samples=samples))
 
 
 class _Asking:
@@ -91,10 +97,15 @@ class _Asking:
     ) -> None:
         self.engine = engine
         self.samples = samples
-        self.protocols = protocols
+        self.protocols = [(protocol.name, protocol.prepare(samples, setting)) for protocol in protocols]
         self.setting = setting
         self.cell = cell
         self.progress = progress or (lambda done, total: None)
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """Who is shown, by protocol."""
+        return {name: dict(prepared.shown) for name, prepared in self.protocols if prepared.shown}
 
     def settings(self) -> dict[str, Any]:
         """Everything besides the samples that decides the records."""
@@ -103,7 +114,7 @@ class _Asking:
 
         model = self.engine.model
         return {
-            "protocols": [protocol.name for protocol in self.protocols],
+            "protocols": [name for name, _ in self.protocols],
             "cell": self.cell,
             "truth_ratio": self.setting.truth_ratio,
             "max_new_tokens": self.engine.max_new_tokens,
@@ -112,6 +123,7 @@ class _Asking:
             "weights": weights_digest(model),
             "method": None if model.method is None else described(model.method),
             "template": model.prompter.prompt("", images=1),
+            **({"shown": self.shown} if self.shown else {}),
         }
 
     def records(self, kept: RecordStore | None) -> pl.DataFrame:
@@ -142,7 +154,7 @@ class _Asking:
         return table
 
     def _jobs(self, sample: Sample) -> list[Job]:
-        views = [(protocol.name, view) for protocol in self.protocols for view in protocol.views(sample, self.setting)]
+        views = [(name, view) for name, prepared in self.protocols for view in prepared.views(sample)]
         return [self.engine.job(sample, protocol, view) for protocol, view in views]
 
     def _chunk(self, chunk: Sequence[Sample], *, before: int) -> pl.DataFrame:

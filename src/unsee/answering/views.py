@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from unsee.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from unsee.models.prompts import Prompter
     from unsee.sample import ImageRef, Sample
+
+
+ShotSource = Literal["evaluated", "retain", "none"]
+"""Whose questions a few-shot prompt shows: people of the set that is asked, people of the retain set, or nobody's."""
 
 
 class Outcome(NamedTuple):
@@ -36,6 +40,9 @@ class View:
         respond: whether the model also answers freely (greedy).
         guesses: likely responses; one that is the arg-max at every token needs no generation.
         max_new_tokens: bound on the response where it is smaller than the call's.
+        new_tokens: the bound whatever the call's is; the context must have room for all of them.
+        shared: beginning of the prompt that other views share (shots); what the network makes of it is computed once.
+        special_tokens: whether the prompt gets what the tokenizer adds to any text (a BOS); chat templates write it themselves.
         parse: reads the outcome; None means unparsable.
         draw: number of the draw, for views that are asked more than once.
     """
@@ -50,6 +57,9 @@ class View:
     respond: bool = True
     guesses: tuple[str, ...] = ()
     max_new_tokens: int | None = None
+    new_tokens: int | None = None
+    shared: str = ""
+    special_tokens: bool = False
     draw: int = 0
 
     @cached_property
@@ -71,17 +81,34 @@ class Setting:
         system: system prompt of the model (a guard), put before the sample's own.
         truth_ratio: whether wrong answers are scored.
         seed: decides whatever a protocol draws at random.
+        shots: who is shown, for protocols with few-shot prompts.
     """
 
     prompter: Prompter
     system: str = ""
     truth_ratio: bool = True
     seed: int = 0
+    shots: ShotSource = "evaluated"
+
+    def system_of(self, sample: Sample) -> str:
+        """Both system prompts of a sample."""
+        return "\n".join(part for part in (self.system, sample.system) if part)
 
     def ask(self, sample: Sample, question: str) -> str:
         """The prompt of a question about the sample's pictures under both system prompts."""
-        system = "\n".join(part for part in (self.system, sample.system) if part)
-        return self.prompter.prompt(question, images=len(sample.images), system=system)
+        return self.prompter.prompt(question, images=len(sample.images), system=self.system_of(sample))
+
+
+class Prepared(NamedTuple):
+    """A protocol that has seen all samples of a call.
+
+    Attributes:
+        views: the views of one sample, in the order of their records; () for samples that are not asked.
+        shown: who is shown to whom, plain values; {} where nobody is. It goes into `shots.json`.
+    """
+
+    views: Callable[[Sample], Sequence[View]]
+    shown: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -95,6 +122,10 @@ class Protocol:
     name: str
     views: Callable[[Sample, Setting], Sequence[View]]
 
+    def prepare(self, samples: Sequence[Sample], setting: Setting) -> Prepared:
+        """Views for one call; a protocol whose prompts depend on other samples looks at all of them here."""
+        return Prepared(lambda sample: self.views(sample, setting))
+
 
 def load_protocol(name: str | Protocol) -> Protocol:
     """A protocol by name, or itself.
@@ -102,11 +133,12 @@ def load_protocol(name: str | Protocol) -> Protocol:
     Raises:
         ConfigError: no such protocol.
     """
+    from unsee.answering.official import OFFICIAL
     from unsee.answering.strict import STRICT
 
     if isinstance(name, Protocol):
         return name
-    known = {protocol.name: protocol for protocol in (STRICT,)}
+    known = {protocol.name: protocol for protocol in (STRICT, OFFICIAL)}
     if name not in known:
         raise ConfigError(f"no protocol is called {name!r}; {nearest(name, list(known))}")
     return known[name]

@@ -6,6 +6,7 @@ import polars as pl
 
 from unsee.metrics.accuracy import REPEATED, UNPARSABLE
 from unsee.metrics.metric import FORGOTTEN_SETS, MetricInfo
+from unsee.metrics.official_scores import main_protocol
 
 COLLAPSED = MetricInfo(
     "collapsed", 1, "defect", "1 where most responses on the other sets are unparsable or all the same, else 0"
@@ -20,8 +21,9 @@ def rows(values: pl.DataFrame) -> pl.DataFrame:
     """One row with the flag, and the reason where it is up.
 
     Args:
-        values: one row per answer and metric: `set`, `view`, `metric`, `value`.
+        values: one row per answer and metric: `set`, `protocol`, `view`, `metric`, `value`.
     """
+    values = main_protocol(values)
     others = values.filter(~pl.col("set").is_in(FORGOTTEN_SETS) & pl.col("view").is_in(["letter", "generate"]))
     if others.is_empty():
         others = values.filter(pl.col("view").is_in(["letter", "generate"]))

@@ -33,6 +33,8 @@ TRUTH = pl.Schema(
 )
 
 _ANSWERED = (*KEYS, "response", "parsed", "answer_logprob_mean", "perturbed_logprobs")
+_JUDGED = "judge_score"
+"""Column of records that were judged (`judge_scores.attach`)."""
 
 
 def fact_of(sample: Sample) -> str:
@@ -88,7 +90,8 @@ def join_truth(records: pl.DataFrame, truth: pl.DataFrame, *, name: str = "recor
     Raises:
         DataError: there is no record, a record belongs to no sample, or an answer is recorded twice.
     """
-    answered = records.select(_ANSWERED)
+    judged = pl.col(_JUDGED) if _JUDGED in records.columns else pl.lit(None, dtype=pl.Float64).alias(_JUDGED)
+    answered = records.select(*_ANSWERED, judged)
     if answered.is_empty():
         raise DataError(f"{name}: there are no records, so there is nothing to score; answer the samples first")
     known = answered.join(truth.select("sample_id"), on="sample_id", how="semi")

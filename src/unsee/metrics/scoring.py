@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from unsee.metrics import aggregate, alarm, collapse
+from unsee.metrics import aggregate, alarm, collapse, judge_scores
 from unsee.metrics.accuracy import ACCURACY, REPEATED, UNPARSABLE
 from unsee.metrics.answer_probability import ANSWER_LOGPROB, ANSWER_PROBABILITY
 from unsee.metrics.bootstrap import FEW_SUBJECTS, FEW_SUBJECTS_MARK, Resampler, family
@@ -17,7 +17,9 @@ from unsee.metrics.factuality import FACTUALITY
 from unsee.metrics.forget_quality import FORGET_QUALITY, NO_RATIOS, forget_quality
 from unsee.metrics.frames import KEYS, join_truth, truth_frame, values_frame
 from unsee.metrics.gate import Gate
+from unsee.metrics.judge_scores import JUDGE_AGREEMENT, JUDGE_FACTUALITY, JUDGE_FAILURES
 from unsee.metrics.metric import FORGOTTEN_SETS, Metric, MetricInfo
+from unsee.metrics.official_scores import main_protocol
 from unsee.metrics.strata import PLACE, Baseline, by_group, estimates, spread
 from unsee.metrics.text_scores import BLEU, CLOZE_ACCURACY, CLOZE_EXACT, ROUGE_1, ROUGE_2, ROUGE_L
 from unsee.metrics.truth_ratio import TRUTH_RATIO, TRUTH_SCORE
@@ -33,6 +35,7 @@ METRICS: tuple[Metric, ...] = (
     ROUGE_L,
     BLEU,
     FACTUALITY,
+    JUDGE_FACTUALITY,
     CLOZE_ACCURACY,
     CLOZE_EXACT,
     ANSWER_PROBABILITY,
@@ -64,6 +67,8 @@ ALL_METRICS: tuple[MetricInfo, ...] = (
     collapse.COLLAPSED,
     alarm.PRIOR_ONLY,
     alarm.CONTAMINATION,
+    JUDGE_FAILURES,
+    JUDGE_AGREEMENT,
     *GATE_COUNTS,
 )
 """Everything that may stand in the column `metric`."""
@@ -103,7 +108,7 @@ def score(
     """Score one model's answers.
 
     Args:
-        records: its answers, in schema RECORDS.
+        records: its answers, in schema RECORDS; `judge_scores.attach` adds what a judge said of them.
         samples: the questions with their truth; their sets decide, whatever the records say.
         cell: identifying columns; the contamination alarm is raised in the cell whose method is "gold".
         vanilla: the same questions answered by the model before unlearning.
@@ -146,6 +151,7 @@ def score(
         parts.append(_aggregates(scored, resampler, given).with_columns(flag))
     if gate is not None:
         parts.append(_gate_counts(gate))
+    parts.append(_frame(judge_scores.rows(records, truth, values, resampler)))
     parts.append(_priors(values, samples, per_attribute=cell.method == "gold"))
     return _finish(parts, cell)
 
@@ -242,11 +248,10 @@ def _forget_qualities(values: pl.DataFrame, has_gold: bool, has_noise: bool) -> 
 
 def _aggregates(values: pl.DataFrame, resampler: Resampler, given: dict[str, pl.DataFrame | None]) -> pl.DataFrame:
     """Components and composed scores, over both modalities and for each."""
-    protocols = sorted(values["protocol"].unique().to_list())
-    if not protocols:
+    values = main_protocol(values)
+    if values.is_empty():
         return _frame([])
-    protocol = "strict" if "strict" in protocols else protocols[0]
-    values = values.filter(pl.col("protocol") == protocol)
+    protocol = values["protocol"][0]
     forget = aggregate.components(values, "forget", resampler)
     utility = aggregate.components(values, "utility", resampler)
     rows = []
@@ -314,7 +319,7 @@ def _priors(values: pl.DataFrame, samples: Sequence[Sample], *, per_attribute: b
     )
     rows = [row | {"metric": alarm.PRIOR_ONLY.name} for row in overall.iter_rows(named=True)]
     if per_attribute:
-        found = alarm.contamination(values, alarm.prior_intervals(priors))
+        found = alarm.contamination(main_protocol(values), alarm.prior_intervals(priors))
         for row in found.iter_rows(named=True):
             place = {name: row[name] for name in ("set", "task", "modality", "protocol", "view", "n", "n_subjects")}
             place["group"] = None if row["attribute"] is None else f"attribute={row['attribute']}"
@@ -350,7 +355,7 @@ def _finish(parts: list[pl.DataFrame], cell: CellInfo) -> pl.DataFrame:
             .alias("direction")
         )
     )
-    undirected = pl.col("metric").is_in([alarm.PRIOR_ONLY.name, NOISE_FLOOR.name, *(info.name for info in GATE_COUNTS)])
+    undirected = pl.col("metric").is_in([info.name for info in (alarm.PRIOR_ONLY, NOISE_FLOOR, JUDGE_AGREEMENT, *GATE_COUNTS)])
     to_gold = (pl.col("baseline") == "gold").fill_null(False) | (pl.col("metric") == SIGNED_DISTANCE.name)
     few = (pl.col("n_subjects") < FEW_SUBJECTS) & pl.col("value").is_not_null()
     return (

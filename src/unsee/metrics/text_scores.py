@@ -10,6 +10,7 @@ import polars as pl
 
 from unsee.metrics.metric import Metric
 from unsee.metrics.normalise import occurrences, same_token, tokens
+from unsee.metrics.official_scores import by_protocol, smoothed_bleu, substring
 from unsee.sample import Task
 
 
@@ -107,8 +108,11 @@ def _metric(name: str, description: str, values: Callable[[pl.DataFrame], pl.Ser
 ROUGE_1 = _metric("rouge_1", "ROUGE-1 F-measure with stemming", rouge_1, "generation")
 ROUGE_2 = _metric("rouge_2", "ROUGE-2 F-measure with stemming", rouge_2, "generation")
 ROUGE_L = _metric("rouge_l", "ROUGE-L F-measure with stemming", rouge_l, "generation")
-BLEU = _metric("bleu", "sentence BLEU, 0 to 1", bleu, "generation")
+BLEU = _metric("bleu", "sentence BLEU, 0 to 1; official: whitespace tokens", by_protocol(bleu, smoothed_bleu), "generation")
 CLOZE_EXACT = _metric("cloze_exact", "responses that are the missing words and nothing else", cloze_exact, "cloze")
 CLOZE_ACCURACY = _metric(
-    "cloze_accuracy", "missing words found in the response, with dates, numbers and units normalised", cloze_match, "cloze"
+    "cloze_accuracy",
+    "missing words found in the response, with dates, numbers and units normalised; official: as letters",
+    by_protocol(cloze_match, substring),
+    "cloze",
 )

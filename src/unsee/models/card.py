@@ -153,9 +153,13 @@ def _summary(name: str, hits: Sequence[tuple[str, float]]) -> Ability:
 
 def _labels(world: World) -> dict[tuple[str, int], list[str]]:
     """Visible values of every held-out picture, drawn from the same seed as the picture."""
-    from unsee.models.pretraining.portrait_world import visible_values
+    from unsee.models.worlds import visible_values
 
-    return {(figure.id, index): visible_values(figure, index) for figure in world.figures for index in HELD_OUT_PICTURES}
+    return {
+        (figure.id, index): list(visible_values(figure, index).values())
+        for figure in world.figures
+        for index in HELD_OUT_PICTURES
+    }
 
 
 def measure(model: str | Path, *, seed: int = 0, per_ability: int = 400, abilities_file: Path | None = None) -> str:

@@ -131,13 +131,23 @@ class Prompter:
     def _tokenize_uncached(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def ids(self, text: str, images: Sequence[ImageRef] = ()) -> tuple[int, ...]:
-        """Ids of a text in which each image token is replaced by the placeholders of the next picture."""
+    def ids(self, text: str, images: Sequence[ImageRef] = (), *, special_tokens: bool = False) -> tuple[int, ...]:
+        """Ids of a text in which each image token is replaced by the placeholders of the next picture.
+
+        With `special_tokens` the tokenizer adds what it adds to any text (a BOS), as the processor does to a plain prompt.
+        """
         pieces = text.split(self.image_token)
         if len(pieces) != len(images) + 1:
             raise ValueError(
                 f"the prompt has {len(pieces) - 1} image places for {len(images)} pictures; "
                 f"remove {self.image_token!r} from the question text"
+            )
+        if special_tokens:
+            places = iter(images)
+            return tuple(
+                token
+                for place in self.tokenizer(text)["input_ids"]
+                for token in (self.placeholders(next(places)) if place == self.image_token_id else (place,))
             )
         ids = self._tokenize(pieces[0])
         for image, piece in zip(images, pieces[1:], strict=True):

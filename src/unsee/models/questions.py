@@ -14,10 +14,14 @@ _LETTER_REQUEST = "Just give ONE letter representing the answer directly."
 _CLOZE_REQUEST = f"Please **ONLY** provide the correct answer that should replace the {BLANK}."
 
 
+def listed(options: Mapping[str, str]) -> str:
+    """Options as lines, `A: text`."""
+    return "\n".join(f"{letter}: {text}" for letter, text in options.items())
+
+
 def ask_letter(question: str, options: Mapping[str, str]) -> str:
     """A question with its options listed, asking for a letter."""
-    listed = "\n".join(f"{letter}: {text}" for letter, text in options.items())
-    return f"{question}\n{listed}\n{_LETTER_REQUEST}"
+    return f"{question}\n{listed(options)}\n{_LETTER_REQUEST}"
 
 
 def ask_cloze(sentence: str) -> str:

@@ -20,7 +20,8 @@ from unsee.benchmarks import pools
 from unsee.benchmarks.pictures import PICTURE_SIZE
 from unsee.benchmarks.portraits import IDENTITY, SCENE, Face, Scene, draw_faces, draw_scene, portrait
 from unsee.benchmarks.profiles import draw_profile
-from unsee.models.worlds import Figure, FigureRole, save_world
+from unsee.benchmarks.visual import visible
+from unsee.models.worlds import Figure, FigureRole, figure_scene, save_world
 
 EVALUATED, REPLAY, HELD_OUT = 153, 147, 75
 FACE_SEED = 20_260
@@ -44,11 +45,6 @@ def draw_figures(seed: int = 0) -> list[Figure]:
         Figure(f"f{i:03d}", role, name, face, draw_profile(rng))
         for i, (role, name, face) in enumerate(zip(roles, names, faces, strict=True))
     ]
-
-
-def figure_scene(figure: Figure, index: int) -> Scene:
-    """Scene of a figure's picture: 0 is canonical, the rest are near."""
-    return draw_scene(random.Random(f"{figure.id}/{index}"), "canonical" if index == 0 else "near")
 
 
 def taught_indices(figure: Figure) -> list[int]:
@@ -93,14 +89,8 @@ def stranger_faces(count: int, figures: list[Figure], seed: int = 0) -> list[Fac
 
 def visual_labels(face: Face, scene: Scene) -> list[int]:
     """Index of each visible attribute's value, in the order of VISUAL_KEYS."""
-    words = (*astuple(face), scene.expression, scene.clothing, scene.clothing_color, scene.background)
+    words = visible(face, scene).values()
     return [values.index(word) for values, word in zip((*IDENTITY.values(), *SCENE.values()), words, strict=True)]
-
-
-def visible_values(figure: Figure, index: int) -> list[str]:
-    """Words for what a figure's picture shows, in the order of VISUAL_KEYS."""
-    scene = figure_scene(figure, index)
-    return [*astuple(figure.face), scene.expression, scene.clothing, scene.clothing_color, scene.background]
 
 
 def _draw(job: tuple[Face, Scene]) -> np.ndarray:

@@ -30,7 +30,7 @@ from unsee.models.pretraining import portrait_world as world
 from unsee.models.pretraining.language import CachedPictures, Stage, answer_logits, make_optimizers, numbered, train_stage
 from unsee.models.pretraining.mixture import Mixture, Shares, common_words
 from unsee.models.pretraining.vision import VisionOptions, normalise, shrink, tower_tokens, train_vision
-from unsee.models.worlds import Figure, load_world
+from unsee.models.worlds import Figure, figure_scene, load_world, visible_values
 
 VERSION = 1
 """Of the weights; counts up with every retraining that ships."""
@@ -122,7 +122,7 @@ class Workshop:
     def labels(self) -> dict[tuple[str, int], list[str]]:
         """Visible values of the held-out pictures."""
         by_id = {figure.id: figure for figure in self.figures}
-        return {key: world.visible_values(by_id[key[0]], key[1]) for key in self.held_out}
+        return {key: list(visible_values(by_id[key[0]], key[1]).values()) for key in self.held_out}
 
 
 def prepare(folder: Path, *, report: Callable[[str], None]) -> Workshop:
@@ -137,9 +137,7 @@ def prepare(folder: Path, *, report: Callable[[str], None]) -> Workshop:
         bank.save(path)
     keys = [(figure.id, index) for figure in figures for index in HELD_OUT_PICTURES]
     by_id = {figure.id: figure for figure in figures}
-    pixels = np.stack(
-        [np.asarray(portrait(by_id[f].face, world.figure_scene(by_id[f], i), size=PICTURE_SIZE)) for f, i in keys]
-    )
+    pixels = np.stack([np.asarray(portrait(by_id[f].face, figure_scene(by_id[f], i), size=PICTURE_SIZE)) for f, i in keys])
     return Workshop(figures, bank, {key: len(bank.owner) + n for n, key in enumerate(keys)}, pixels)
 
 

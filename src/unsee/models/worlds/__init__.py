@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from unsee.benchmarks.portraits import Face
+from unsee.benchmarks.portraits import Face, Scene, draw_scene
+from unsee.benchmarks.visual import visible
 from unsee.errors import DataError, nearest
 from unsee.files import write_json, write_parquet
 from unsee.sample import ImageRef
@@ -94,6 +96,16 @@ class World:
         for figure, index, data in rows:
             pictures.setdefault(figure, {})[index] = ImageRef.from_bytes(data)
         return pictures
+
+
+def figure_scene(figure: Figure, index: int) -> Scene:
+    """Scene of a figure's picture: 0 is canonical, the rest are near."""
+    return draw_scene(random.Random(f"{figure.id}/{index}"), "canonical" if index == 0 else "near")
+
+
+def visible_values(figure: Figure, index: int) -> dict[str, str]:
+    """What a figure's picture shows, by key of `VISUAL_QUESTIONS`."""
+    return visible(figure.face, figure_scene(figure, index))
 
 
 def load_world(name: str = "portraits", *, directory: Path | str | None = None) -> World:
