@@ -74,7 +74,7 @@ def export_data(
     """
     from unsee.benchmarks import load_benchmark
     from unsee.benchmarks.jsonl import export
-    from unsee.benchmarks.mllmu_export import export_official
+    from unsee.benchmarks.mllmu_bench.export import export_official
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")

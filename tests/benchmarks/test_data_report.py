@@ -16,7 +16,7 @@ from toy import toy_samples
 from unsee.benchmarks import load_benchmark
 from unsee.benchmarks.data_report import DataReport, SetCount, data_report, print_report, samples_report
 from unsee.benchmarks.jsonl import write_jsonl
-from unsee.benchmarks.mllmu_folder import ConfigCount
+from unsee.benchmarks.mllmu_bench.folder import ConfigCount
 from unsee.cli import main
 from unsee.sample import Sample
 

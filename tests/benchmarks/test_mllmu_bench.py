@@ -24,8 +24,8 @@ import mllmu_fixture as hand
 from run_fixtures import assert_one_line
 from unsee.benchmarks import benchmark_names, load_benchmark
 from unsee.benchmarks.mllmu_bench import MllmuBench
-from unsee.benchmarks.mllmu_ids import OFFICIAL_FORGET
-from unsee.benchmarks.mllmu_pictures import Pictures
+from unsee.benchmarks.mllmu_bench.ids import OFFICIAL_FORGET
+from unsee.benchmarks.mllmu_bench.pictures import Pictures
 from unsee.cli import main
 from unsee.errors import ConfigError, DataError
 from unsee.metrics.normalise import occurrences, tokens

@@ -21,8 +21,8 @@ from unsee.benchmarks import load_benchmark
 from unsee.benchmarks.interviews import LEVELS
 from unsee.benchmarks.jsonl import JsonlBenchmark, write_jsonl
 from unsee.benchmarks.mllmu_bench import MllmuBench
-from unsee.benchmarks.mllmu_export import export_official
-from unsee.benchmarks.mllmu_files import evaluation_schema, training_schema
+from unsee.benchmarks.mllmu_bench.export import export_official
+from unsee.benchmarks.mllmu_bench.files import evaluation_schema, training_schema
 from unsee.benchmarks.people import People
 from unsee.cli import main
 from unsee.errors import DataError

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import mllmu_fixture as hand
-from unsee.benchmarks.mllmu_facts import about, agree, attribute_of, facts, value_in
-from unsee.benchmarks.mllmu_files import (
+from unsee.benchmarks.mllmu_bench.facts import about, agree, attribute_of, facts, value_in
+from unsee.benchmarks.mllmu_bench.files import (
     evaluation_schema,
     evaluation_values,
     file_kind,
@@ -26,7 +26,7 @@ from unsee.benchmarks.mllmu_files import (
     training_values,
     write_file,
 )
-from unsee.benchmarks.mllmu_rows import Faults, RowReader, person_id, record, records
+from unsee.benchmarks.mllmu_bench.rows import Faults, RowReader, person_id, record, records
 from unsee.errors import DataError
 
 

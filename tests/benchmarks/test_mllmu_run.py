@@ -11,7 +11,7 @@ import pytest
 import mllmu_fixture as hand
 from toy import random_model
 from unsee.benchmarks import load_benchmark
-from unsee.benchmarks.mllmu_export import export_official
+from unsee.benchmarks.mllmu_bench.export import export_official
 from unsee.experiment import read_experiment
 from unsee.runs import run
 

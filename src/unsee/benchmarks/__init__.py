@@ -37,7 +37,7 @@ def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
             return _build(name, entry.load(), options)
     path = Path(name_or_path)
     if path.is_dir():
-        from unsee.benchmarks.mllmu_folder import holds_official_files
+        from unsee.benchmarks.mllmu_bench.folder import holds_official_files
 
         if holds_official_files(path):
             return _build(name, own["mllmu-bench"], {"path": path, **options})

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from unsee.benchmarks.base import Benchmark
 from unsee.benchmarks.interviews import QUESTIONS_PER_TASK
 from unsee.benchmarks.mllmu_bench import MllmuBench
-from unsee.benchmarks.mllmu_facts import SINGLE_VALUED, agree
-from unsee.benchmarks.mllmu_folder import ConfigCount
+from unsee.benchmarks.mllmu_bench.facts import SINGLE_VALUED, agree
+from unsee.benchmarks.mllmu_bench.folder import ConfigCount
 from unsee.benchmarks.people import People
 from unsee.metrics.alarm import prior_only
 from unsee.metrics.frames import fact_of

@@ -72,7 +72,7 @@ def people_paper(
     general: int = 0,
     world: World | Path | str | None = None,
 ) -> People:
-    """Benchmark `people-paper`: as many people and questions as MLLMU-Bench (arXiv 2410.22108) has, 20,754 in all without `general`."""
+    """Benchmark `people-paper`: as many people and questions as MLLMU-Bench (arXiv 2410.22108) has, 20,754 in all."""
     return People("people-paper", 500, seed=seed, celebrities=celebrities, general=general, world=world)
 
 

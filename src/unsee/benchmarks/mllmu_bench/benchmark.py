@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from unsee.benchmarks.base import STOP_PROBES, Split, TrainingModality, known_word
-from unsee.benchmarks.mllmu_facts import facts, name_of
-from unsee.benchmarks.mllmu_folder import FORGET, SPLITS, TRAINING_CONFIG, ConfigCount, OfficialFolder, merged
-from unsee.benchmarks.mllmu_ids import OFFICIAL_FORGET
-from unsee.benchmarks.mllmu_interview import Guest, Interview, Shown
-from unsee.benchmarks.mllmu_pictures import Pictures, first_of
-from unsee.benchmarks.mllmu_rows import Fault, Faults, PersonRow, Place, TaughtRow
+from unsee.benchmarks.mllmu_bench.facts import facts, name_of
+from unsee.benchmarks.mllmu_bench.folder import FORGET, SPLITS, TRAINING_CONFIG, ConfigCount, OfficialFolder, merged
+from unsee.benchmarks.mllmu_bench.ids import OFFICIAL_FORGET
+from unsee.benchmarks.mllmu_bench.interview import Guest, Interview, Shown
+from unsee.benchmarks.mllmu_bench.pictures import Pictures, first_of
+from unsee.benchmarks.mllmu_bench.rows import Fault, Faults, PersonRow, Place, TaughtRow
 from unsee.benchmarks.splits import nested_split
 from unsee.errors import ConfigError
 from unsee.provenance import digest
@@ -87,7 +87,7 @@ class MllmuBench:
                 "or --hub (hub=True) to download them"
             )
         if path is None:
-            from unsee.benchmarks.hub_files import official_files
+            from unsee.benchmarks.mllmu_bench.hub import official_files
 
             path = official_files()
         self._faults = Faults(skip=skip_invalid)

@@ -20,16 +20,16 @@ from typing import Any
 
 from unsee.benchmarks.base import Benchmark
 from unsee.benchmarks.interviews import LEVELS
-from unsee.benchmarks.mllmu_facts import OTHER
-from unsee.benchmarks.mllmu_files import (
+from unsee.benchmarks.mllmu_bench.facts import OTHER
+from unsee.benchmarks.mllmu_bench.files import (
     evaluation_schema,
     evaluation_values,
     training_schema,
     training_values,
     write_file,
 )
-from unsee.benchmarks.mllmu_folder import BASELINE, FORGET, TRAINING_CONFIG
-from unsee.benchmarks.mllmu_rows import LETTERS, Choice, PersonRow, Place, TaughtRow, Written
+from unsee.benchmarks.mllmu_bench.folder import BASELINE, FORGET, TRAINING_CONFIG
+from unsee.benchmarks.mllmu_bench.rows import LETTERS, Choice, PersonRow, Place, TaughtRow, Written
 from unsee.benchmarks.profiles import BY_KEY
 from unsee.errors import ConfigError, DataError
 from unsee.sample import MODALITIES, ImageRef, Modality, Sample, Task

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from unsee.benchmarks.mllmu_files import read_pictures
-from unsee.benchmarks.mllmu_rows import Faults, PersonRow, Place, TaughtRow, row_name
+from unsee.benchmarks.mllmu_bench.files import read_pictures
+from unsee.benchmarks.mllmu_bench.rows import Faults, PersonRow, Place, TaughtRow, row_name
 from unsee.sample import ImageError, ImageRef
 
 

@@ -1,6 +1,6 @@
 """Questions of official rows as samples, and the probes that are never scored.
 
-The files name no attribute, no bare value and no wrong answer. Attributes come from `mllmu_facts`; wrong answers and options of
+The files name no attribute, no bare value and no wrong answer. Attributes come from `facts`; wrong answers and options of
 gate probes are other people's answers about the same attribute. Every draw is seeded by (benchmark seed, sample).
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from unsee.benchmarks.interviews import GATE_PROBES, WRONG_ANSWERS, lay_out
-from unsee.benchmarks.mllmu_facts import OTHER, Facts, about, attribute_of, value_in
-from unsee.benchmarks.mllmu_rows import LETTERS, Choice, PersonRow, Written
+from unsee.benchmarks.mllmu_bench.facts import OTHER, Facts, about, attribute_of, value_in
+from unsee.benchmarks.mllmu_bench.rows import LETTERS, Choice, PersonRow, Written
 from unsee.metrics.normalise import Tokens, occurrences, tokens
 from unsee.sample import MODALITIES, ImageRef, Modality, Sample, SetName, Task
 

@@ -29,7 +29,7 @@ def official_files() -> Path:
         raise ConfigError(
             "--hub (hub=True) needs the package huggingface-hub; run pip install 'unsee[hub]', or give a folder with --data DIR"
         ) from error
-    from unsee.benchmarks.mllmu_folder import CONFIGS
+    from unsee.benchmarks.mllmu_bench.folder import CONFIGS
 
     patterns = [f"{config}/*.parquet" for config in CONFIGS]
     try:

@@ -90,7 +90,7 @@ class PersonRow:
 
     Attributes:
         id: canonical id, see `person_id`.
-        biography: the parsed object as published; `mllmu_facts.facts` understands its keys.
+        biography: the parsed object as published; `facts.facts` understands its keys.
         question, answer: the extra "describe this person" pair, which no protocol scores.
         choices, generation, cloze: questions by modality.
     """
