@@ -45,6 +45,11 @@ def test_a_run_leaves_what_the_contract_names(finished: Run, experiment: Experim
     assert models == {"vanilla", "gold-25-s0", "gold-25-s1000"}
     assert not [path for path in folder.rglob("*") if path.suffix in (".bin", ".pt", ".pkl")]
     assert not list(folder.rglob(".*.part")) + list(folder.rglob("training"))
+    done = {cell.method: json.loads((folder / "cells" / cell.id / "DONE").read_text()) for cell in experiment.cells}
+    assert all(
+        facts["tokens"] > 0 and facts["steps"] > 0 for method, facts in done.items() if method in ("vanilla", "gold", "ga")
+    )
+    assert done["do_nothing"]["tokens"] == done["do_nothing"]["steps"] == 0
     results = finished.results
     assert results.schema == RESULTS
     assert set(results["method"]) == {"vanilla", "gold", "do_nothing", "prompt_guard", "ga", "npo"}

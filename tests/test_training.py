@@ -289,6 +289,8 @@ def test_logged_steps_are_the_arithmetic_ones(model, samples, tmp_path, batch_si
     assert all(tuple(row) == TRAIN_LOG_KEYS for row in rows(log))
     assert all(row["loss"] == pytest.approx(sum(row["terms"].values())) for row in rows(log))
     assert rows(log)[-1]["loss"] == report.loss
+    lengths = [len(item.ids) for item in encode_samples(samples[:10], model.prompter)]
+    assert sum(row["tokens"] for row in rows(log)) == report.tokens == epochs * sum(lengths)
 
 
 def test_learning_rates_follow_the_schedule():

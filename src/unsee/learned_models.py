@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.errors import TrainingError
 from unsee.experiment import Cell, Experiment
@@ -83,6 +84,11 @@ class LearnedModels:
             return self.vanilla(cell.draw)
         return self.gold(cell.ratio, cell.draw, seed=cell.seed)
 
+    def cost(self, name: str) -> dict[str, Any]:
+        """What learning a model took, under the names an unlearned cell notes."""
+        facts = self.folder.learned_facts(name)
+        return {"unlearn_seconds": facts["seconds"], "steps": facts["steps"], "tokens": facts["tokens"]}
+
     def vanilla(self, draw: int) -> Model:
         """The model that knows everybody, learned with the seed `draw`."""
         name = learned_name("vanilla", seeds=self.experiment.seeds, seed=draw, ratio=None)
@@ -136,7 +142,10 @@ class LearnedModels:
             )
             samples = taught(self.benchmark, modality=options.learn_modality, ratio=ratio, draw=draw)
             accuracy = training_accuracy(model, samples, progress=self.display.stage("checking what was learned"))
+            log = (training / "train.jsonl").read_text().splitlines()
             facts = {
+                "steps": len(log),
+                "tokens": sum(json.loads(line)["tokens"] for line in log),
                 "base": self.experiment.model,
                 "start": self.start.name,
                 "training_accuracy": accuracy,
@@ -150,8 +159,7 @@ class LearnedModels:
 
             def fill(aside: Path) -> None:
                 model.save(aside)
-                if (training / "train.jsonl").is_file():
-                    shutil.copyfile(training / "train.jsonl", aside / "train.jsonl")
+                shutil.copyfile(training / "train.jsonl", aside / "train.jsonl")
                 write_json(aside / "learned.json", facts)
 
             write_folder(folder, fill)

@@ -192,18 +192,19 @@ class _Runner:
         return None
 
     def _compute(self, cell: Cell) -> None:
-        folder, began = self.folder.cell(cell), time.monotonic()
+        folder = self.folder.cell(cell)
         folder.mkdir(parents=True, exist_ok=True)
-        facts: dict[str, Any] = {}
         if cell.is_learned:
             model = self.models.of(cell)
             self.display.job(cell.id)
+            facts = self.models.cost(model.name)
         else:
             start = self.models.vanilla(cell.draw)
             reference = self._reference(cell)
             self.display.job(cell.id)
+            began = time.monotonic()
             model, facts = self._unlearn(cell, start, reference, folder)
-        facts["unlearn_seconds"] = round(time.monotonic() - began, 2)
+            facts["unlearn_seconds"] = round(time.monotonic() - began, 2)
         answering = time.monotonic()
         self._answer(cell, model, folder)
         facts["answer_seconds"] = round(time.monotonic() - answering, 2)
@@ -248,7 +249,12 @@ class _Runner:
         )
         write_folder(folder / ("adapter" if isinstance(done.model.network, PeftModel) else "weights"), done.model.save)
         report = done.report
-        return done.model, {"steps": report.steps, "reason": report.reason, "trainable_weights": report.trainable_weights}
+        return done.model, {
+            "steps": report.steps,
+            "tokens": report.tokens,
+            "reason": report.reason,
+            "trainable_weights": report.trainable_weights,
+        }
 
     def _answer(self, cell: Cell, model: Model, folder: Path) -> None:
         from unsee.answering import answer

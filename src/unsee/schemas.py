@@ -112,4 +112,4 @@ RESULTS = pl.Schema(
 )
 """One row per value. `gated` is true where only facts that passed the knowledge gate count, null for other values."""
 
-TRAIN_LOG_KEYS = ("step", "loss", "terms", "grad_norm", "lr", "probe_forget", "probe_retain", "seconds")
+TRAIN_LOG_KEYS = ("step", "loss", "terms", "grad_norm", "lr", "probe_forget", "probe_retain", "seconds", "tokens")

@@ -101,6 +101,7 @@ class TrainReport:
         reason: `finished`, `target` or `utility_floor` (stop rule), `training_free`, or `no_steps`.
         effective_batch: samples of one side per optimizer step.
         seconds: time in steps, probes aside.
+        tokens: trained on, those of both sides, prompts included.
         loss, terms: of the last step.
         start_probe, end_probe: what the probe said before and after.
         resumed_at: step the run was continued from.
@@ -111,6 +112,7 @@ class TrainReport:
     effective_batch: int
     trainable_weights: int
     seconds: float = 0.0
+    tokens: int = 0
     loss: float | None = None
     terms: Mapping[str, float] | None = None
     start_probe: Mapping[str, float | None] | None = None
@@ -139,8 +141,8 @@ def train(
 
     Args:
         model: the start of the run, also when it is resumed.
-        log: JSON lines, one per step, with `step, loss, terms, grad_norm, lr, probe_forget, probe_retain, seconds`; the norm
-            is taken before clipping, seconds are those of the step, probes are null where none was due.
+        log: JSON lines, one per step, with the keys TRAIN_LOG_KEYS; the norm is taken before clipping, seconds and tokens are
+            those of the step (tokens of both sides, prompts included), probes are null where none was due.
         probe: called before the first step, every `probe_every` steps and after the last.
         stop: looked at after every probe.
         resume: folder for checkpoints; a run that finds one of its own there goes on from it, to the same weights.
@@ -223,8 +225,10 @@ def train(
                     "probe_forget": seen.get("probe_forget"),
                     "probe_retain": seen.get("probe_retain"),
                     "seconds": seconds,
+                    "tokens": data.tokens(step),
                 }
                 place.seconds += seconds
+                place.tokens += place.last_row["tokens"]
                 place.log_bytes = steps_log.write(place.last_row)
                 checkpoints.end_change()
                 if seen and stop:
@@ -399,6 +403,7 @@ def _report(
         effective_batch=options.batch_size * options.gradient_accumulation * processes,
         trainable_weights=sum(weight.numel() for weight in model.network.parameters() if weight.requires_grad),
         seconds=place.seconds,
+        tokens=place.tokens,
         loss=place.last_row.get("loss"),
         terms=place.last_row.get("terms"),
         start_probe=place.start_probe or None,

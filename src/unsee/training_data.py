@@ -127,6 +127,17 @@ class TrainingData:
             skipped = step % length if epoch == step // length else 0
             yield from self.steps(method, epoch=epoch, per_step=per_step)[skipped:]
 
+    def tokens(self, step: Sequence[Planned]) -> int:
+        """Tokens of a step's conversations, shared ones counted for each."""
+        sides: tuple[Side, Side] = ("forget", "retain")
+        return sum(
+            len(self.encoded[side][index].ids)
+            for pair in step
+            for side, planned in zip(sides, pair, strict=True)
+            if planned is not None
+            for index in planned.items
+        )
+
     def batch(self, side: Side, planned: PlannedBatch | None) -> Batch | None:
         if planned is None:
             return None

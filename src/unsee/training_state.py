@@ -33,6 +33,7 @@ class Place:
     step: int = 0
     log_bytes: int = 0
     seconds: float = 0.0
+    tokens: int = 0
     start_probe: dict[str, float | None] = field(default_factory=dict)
     last_probe: dict[str, float | None] = field(default_factory=dict)
     last_row: dict[str, Any] = field(default_factory=dict)
