@@ -64,7 +64,8 @@ def main() -> None:
         command = COMMANDS[name]
         print(shown(command), flush=True)
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-        kept[name] = f"\n`{shown(command)}` ({machine()})\n\n```\n{done.stdout.rstrip()}\n```\n\n"
+        text = "\n".join(line.rstrip() for line in done.stdout.rstrip().splitlines())
+        kept[name] = f"\n`{shown(command)}` ({machine()})\n\n```\n{text}\n```\n\n"
         print(done.stdout, flush=True)
         PAGE.write_text((HEAD + "\n" + "".join(f"## {key}\n{kept[key]}" for key in COMMANDS if key in kept)).rstrip() + "\n")
 

@@ -41,8 +41,8 @@ class Notes:
         for row in rows:
             for key, title in columns.items():
                 cell = row.cells.get(key)
-                if cell is not None and cell.remark:
-                    about, models = found.setdefault(cell.remark, ({}, {}))
+                for reason in _reasons(cell.remark) if cell is not None else ():
+                    about, models = found.setdefault(reason, ({}, {}))
                     about[title] = None
                     models[row.title] = None
         everyone = {row.title for row in rows if row.cells}
@@ -52,9 +52,9 @@ class Notes:
         ]
         self._numbers = {reason: number for number, reason in enumerate(found, start=1)}
 
-    def __call__(self, reason: str) -> int:
-        """The number of a reason."""
-        return self._numbers[reason]
+    def __call__(self, remark: str) -> tuple[int, ...]:
+        """The numbers of a remark's reasons."""
+        return tuple(self._numbers[reason] for reason in _reasons(remark))
 
 
 def sentence(text: str) -> str:
@@ -68,6 +68,10 @@ def join(names: Sequence[str], *, most: int = _MOST_NAMES) -> str:
     if len(names) > most:
         return f"{names[0]} and {len(names) - 1} others"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _reasons(remark: str) -> list[str]:
+    return [part for part in remark.split("; ") if part]
 
 
 def _where(about: list[str], models: list[str], everyone: set[str]) -> str:

@@ -112,7 +112,7 @@ def _tex(text: str) -> str:
 def _tex_cell(table: Table, cell: Cell | None) -> str:
     if cell is None:
         return "--"
-    mark = rf"$^{{{table.notes(cell.remark)}}}$" if cell.remark else ""
+    mark = rf"$^{{{','.join(map(str, table.notes(cell.remark)))}}}$" if cell.remark else ""
     if cell.value is None:
         return f"n/a{mark}"
     interval = rf" {{\scriptsize {_tex(cell.interval)}{'*' if cell.few else ''}}}" if cell.interval else ""
