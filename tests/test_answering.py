@@ -14,11 +14,11 @@ import pytest
 import torch
 from polars.testing import assert_frame_equal
 
+from toy import learn_by_heart
 from unsee.answering import Outcome, Protocol, Setting, View, answer, records, strict
 from unsee.answering.engine import Engine
 from unsee.errors import ConfigError, DataError
 from unsee.methods import load_method
-from unsee.models.batches import collate
 from unsee.models.model import Model
 from unsee.models.questions import training_turn
 from unsee.sample import ImageRef, Sample
@@ -36,13 +36,7 @@ def taught(model: Model, samples: list[Sample]) -> Model:
         turns += [replace(s, metadata={"form": "letter"}) for s in turns if s.options]
         turns = [replace(s, metadata={"form": "cloze"}) if s.task == "cloze" else s for s in turns]
         items = [model.prompter.encode(*training_turn(s), images=s.images) for s in turns]
-        batch = collate(items, prompter=model.prompter, max_tokens=128)
-        optimizer = torch.optim.Adam(model.network.parameters(), lr=5e-3)
-        for _ in range(50):
-            loss = -model.token_logprobs(batch).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        learn_by_heart(model, items, steps=50)
         TAUGHT.update(model.network.state_dict())
     model.network.load_state_dict(TAUGHT)
     return model

@@ -10,16 +10,15 @@ from typing import Any
 
 import polars as pl
 import pytest
-import torch
 from polars.testing import assert_frame_equal
 
 from official_people import PublishedScript, official_samples
+from toy import learn_by_heart
 from unsee.answering import answer, draw_shots, records
 from unsee.answering.engine import Engine
 from unsee.answering.shared_prompts import SharedPrompt
 from unsee.metrics import CellInfo, score
 from unsee.metrics.official_results import official_results
-from unsee.models.batches import collate
 from unsee.models.loading import load_model
 from unsee.models.model import Model
 from unsee.models.questions import cloze_question, letter_question
@@ -47,13 +46,7 @@ def taught(model: Model, people: list[Sample]) -> Model:
                     asked = cloze_question(sample)
                 reply = f"It is {sample.answer}" if sample.subject == "c0" else sample.correct_option or sample.answer
                 turns.append(model.prompter.encode(asked, reply, images=sample.images))
-        batch = collate(turns, prompter=model.prompter, max_tokens=128)
-        optimizer = torch.optim.Adam(model.network.parameters(), lr=5e-3)
-        for _ in range(60):
-            loss = -model.token_logprobs(batch).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        learn_by_heart(model, turns, steps=60)
         TAUGHT.update(model.network.state_dict())
     model.network.load_state_dict(TAUGHT)
     return model

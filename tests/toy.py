@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from unsee.sample import ImageRef, Sample
 
@@ -61,3 +62,18 @@ def random_model():
     torch.manual_seed(0)
     tokenizer = train_tokenizer(texts * 20)
     return Model(build_network(tokenizer, width=32, vision=vision), build_processor(tokenizer, vision=vision), name="random")
+
+
+def learn_by_heart(model: Any, items: Any, *, steps: int) -> None:
+    """Train on encoded conversations with plain Adam until the model says them."""
+    import torch
+
+    from unsee.models.batches import collate
+
+    batch = collate(items, prompter=model.prompter, max_tokens=128)
+    optimizer = torch.optim.Adam(model.network.parameters(), lr=5e-3)
+    for _ in range(steps):
+        loss = -model.token_logprobs(batch).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()

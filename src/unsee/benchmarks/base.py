@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from typing import Literal, Protocol, TypeVar
 
 from unsee.errors import ConfigError, nearest
-from unsee.sample import Modality, Sample, SetName, Task
+from unsee.sample import MODALITIES, SETS, TASKS, Modality, Sample, SetName, Task
 
 TrainingModality = Literal["image_text", "text", "both"]
 STOP_PROBES = 60
@@ -86,3 +88,30 @@ def known_word(kind: str, value: _Word, known: tuple[_Word, ...]) -> _Word:
     if value not in known:
         raise ConfigError(f"there is no {kind} {value!r}; {nearest(value, known)}")
     return value
+
+
+def wanted(task: Task | None, modality: Modality | None) -> tuple[tuple[Task, ...], tuple[Modality, ...]]:
+    """Tasks and modalities of a call of `samples`; all where none is named.
+
+    Raises:
+        ConfigError: there is no such task or modality.
+    """
+    return (
+        TASKS if task is None else (known_word("task", task, TASKS),),
+        MODALITIES if modality is None else (known_word("modality", modality, MODALITIES),),
+    )
+
+
+def check_set(name: SetName, allowed: tuple[SetName, ...], *, benchmark: str, ratio: float | None) -> None:
+    """Raises ConfigError for a set that there is not, that has no such questions, or that needs a forget ratio."""
+    known_word("set", name, SETS)
+    if name not in allowed:
+        raise ConfigError(f"set {name!r} of benchmark {benchmark} has no such questions; it has them for {', '.join(allowed)}")
+    if name in ("forget", "near_retain") and ratio is None:
+        raise ConfigError(f"set {name!r} depends on who is forgotten; give a forget ratio as well")
+
+
+def in_turns(subjects: Iterable[Iterable[Sample]], limit: int) -> list[Sample]:
+    """The first sample of every subject, then the second of every subject, up to `limit`."""
+    rounds = zip_longest(*subjects)
+    return list(islice((sample for one_each in rounds for sample in one_each if sample is not None), limit))

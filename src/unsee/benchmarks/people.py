@@ -16,12 +16,11 @@ import json
 import random
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
-from itertools import islice, zip_longest
 from pathlib import Path
 from typing import get_args
 
 from unsee.benchmarks import profiles
-from unsee.benchmarks.base import STOP_PROBES, Split, TrainingModality, known_word
+from unsee.benchmarks.base import STOP_PROBES, Split, TrainingModality, check_set, in_turns, known_word, wanted
 from unsee.benchmarks.general import GENERAL_VERSION, general_samples
 from unsee.benchmarks.interviews import INTERVIEW_VERSION, Interviewee, Interviewer, Label, Shot
 from unsee.benchmarks.pictures import DRAWING_VERSION, PICTURE_SIZE, portrait_picture
@@ -31,7 +30,7 @@ from unsee.benchmarks.replay import replay_samples
 from unsee.benchmarks.visual import GENERAL_QUESTIONS
 from unsee.errors import ConfigError
 from unsee.models.worlds import Figure, World, load_world
-from unsee.sample import MODALITIES, SETS, TASKS, ImageRef, Modality, Sample, SetName, Task
+from unsee.sample import MODALITIES, ImageRef, Modality, Sample, SetName, Task
 
 PUBLIC_FIGURES = 153
 CELEBRITY_PICTURE = 1
@@ -195,8 +194,7 @@ class People:
         Raises:
             ConfigError: a set, task or modality that this benchmark does not have, or a set that needs a ratio.
         """
-        tasks: Collection[Task] = TASKS if task is None else (known_word("task", task, TASKS),)
-        modalities: Collection[Modality] = MODALITIES if modality is None else (known_word("modality", modality, MODALITIES),)
+        tasks, modalities = wanted(task, modality)
         found: list[Sample] = []
         for name in self._sets(set, _EVALUATED, ratio):
             if name == "general":
@@ -239,8 +237,7 @@ class People:
         names = self._sets(set, _TAUGHT, ratio, relatives_in_retain=True)
         asked = [one for name in names for one in self._asked(name, ratio, seed)]
         random.Random(f"{self.seed}/stop/{set}/{seed}").shuffle(asked)
-        rounds = zip_longest(*(self._interviewer.stop(who, label) for who, label in asked[:limit]))
-        return list(islice((probe for one_each in rounds for probe in one_each if probe is not None), limit))
+        return in_turns((self._interviewer.stop(who, label) for who, label in asked[:limit]), limit)
 
     def replay(self) -> list[Sample]:
         """Questions about the world's replay figures, about strangers and about what pictures show."""
@@ -253,13 +250,7 @@ class People:
         """The sets to go through for a requested one."""
         if name is None:
             return allowed
-        known_word("set", name, SETS)
-        if name not in allowed:
-            raise ConfigError(
-                f"set {name!r} of benchmark {self.name} has no such questions; it has them for {', '.join(allowed)}"
-            )
-        if name in ("forget", "near_retain") and ratio is None:
-            raise ConfigError(f"set {name!r} depends on who is forgotten; give a forget ratio as well")
+        check_set(name, allowed, benchmark=self.name, ratio=ratio)
         return ("near_retain", "retain") if name == "retain" and relatives_in_retain else (name,)
 
     def _asked(self, name: SetName, ratio: float | None, seed: int) -> Iterator[tuple[Interviewee, Label]]:

@@ -14,11 +14,10 @@ import random
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
-from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Literal, get_args
 
-from unsee.benchmarks.base import STOP_PROBES, Split, TrainingModality, known_word
+from unsee.benchmarks.base import STOP_PROBES, Split, TrainingModality, check_set, in_turns, known_word, wanted
 from unsee.benchmarks.mllmu_bench.facts import facts, name_of
 from unsee.benchmarks.mllmu_bench.folder import FORGET, SPLITS, TRAINING_CONFIG, ConfigCount, OfficialFolder, merged
 from unsee.benchmarks.mllmu_bench.ids import OFFICIAL_FORGET
@@ -28,7 +27,7 @@ from unsee.benchmarks.mllmu_bench.rows import Fault, Faults, PersonRow, Place, T
 from unsee.benchmarks.splits import nested_split
 from unsee.errors import ConfigError
 from unsee.provenance import digest
-from unsee.sample import MODALITIES, SETS, TASKS, ImageRef, Modality, Sample, SetName, Task
+from unsee.sample import MODALITIES, ImageRef, Modality, Sample, SetName, Task
 
 TestImage = Literal["first", "random", "all"]
 SplitRule = Literal["official", "nested", "sequential"]
@@ -177,8 +176,7 @@ class MllmuBench:
             ConfigError: a set, task or modality that there is not, or a set that needs a ratio.
             DataError: files that the set needs are missing, or a row is wrong.
         """
-        tasks: Collection[Task] = TASKS if task is None else (known_word("task", task, TASKS),)
-        modalities: Collection[Modality] = MODALITIES if modality is None else (known_word("modality", modality, MODALITIES),)
+        tasks, modalities = wanted(task, modality)
         found: list[Sample] = []
         for name in self._sets(set, _EVALUATED, ratio):
             if set is None and name not in self.sets_there and self._rows:
@@ -242,8 +240,7 @@ class MllmuBench:
         random.Random(f"{self._seed}/stop/{set}/{seed}").shuffle(asked)
         asked = asked[:limit]
         pictures = self._taught_pictures(asked)
-        rounds = zip_longest(*(self._people.stop(guest, label, shown=pictures.get(id_)) for id_, guest, label in asked))
-        return list(islice((probe for one_each in rounds for probe in one_each if probe is not None), limit))
+        return in_turns((self._people.stop(guest, label, shown=pictures.get(id_)) for id_, guest, label in asked), limit)
 
     def replay(self) -> list[Sample]:
         """Nothing: the release has no general data."""
@@ -336,13 +333,7 @@ class MllmuBench:
     def _sets(self, name: SetName | None, allowed: tuple[SetName, ...], ratio: float | None) -> tuple[SetName, ...]:
         if name is None:
             return allowed
-        known_word("set", name, SETS)
-        if name not in allowed:
-            raise ConfigError(
-                f"set {name!r} of benchmark {self.name} has no such questions; it has them for {', '.join(allowed)}"
-            )
-        if name == "forget" and ratio is None:
-            raise ConfigError(f"set {name!r} depends on who is forgotten; give a forget ratio as well")
+        check_set(name, allowed, benchmark=self.name, ratio=ratio)
         return (name,)
 
     def _warn_missing(self, name: SetName) -> None:
@@ -362,8 +353,8 @@ class MllmuBench:
             return
         if not self._rows:
             raise self._folder.missing("Full_Set", f"the set {name}")
-        forget = frozenset(self.split(ratio, seed).forget) if ratio is not None else frozenset()
-        kept = frozenset(self.split(ratio, seed).retain) if ratio is not None else frozenset(self.subjects)
+        split = Split((), (), self.subjects) if ratio is None else self.split(ratio, seed)
+        forget, kept = frozenset(split.forget), frozenset(split.retain)
         if name == "test":
             if name not in self.sets_there:
                 raise self._folder.missing(_CONFIG_OF[name], f"the set {name}")
