@@ -44,6 +44,11 @@ learning_rate = 0.01
 [answer]
 truth_ratio = false
 shots = "retain"
+[states]
+path = 1
+relearn = 0.5
+relearn_epochs = 1
+bits = [4]
 """
 
 
@@ -89,10 +94,12 @@ def write_small_run(folder: Path, model: Any) -> Path:
 
 def contents(folder: Path, experiment: Experiment) -> dict[str, Any]:
     """Everything a run made that must not depend on interruptions: tables, weights, training logs without times."""
-    made: dict[str, Any] = {"results": pl.read_parquet(folder / "results.parquet")}
+    made: dict[str, Any] = {name: pl.read_parquet(folder / f"{name}.parquet") for name in ("results", "states")}
     for cell in experiment.cells:
         home = folder / "cells" / cell.id
         made[f"{cell.id}/records"] = pl.read_parquet(home / "records.parquet")
+        for state in sorted(home.glob("states/*")):
+            made[f"{cell.id}/{state.name}"] = pl.read_parquet(state / "records.parquet")
         log = home / "train.jsonl"
         if log.exists():
             rows = [json.loads(line) for line in log.read_text().splitlines()]

@@ -40,7 +40,9 @@ def test_a_run_leaves_what_the_contract_names(finished: Run, experiment: Experim
         assert pl.read_parquet_schema(home / "records.parquet") == RECORDS
         assert set(pl.read_parquet(home / "records.parquet")["cell"]) == {cell.id}
         expected = {"ga": "adapter", "npo": "adapter", "do_nothing": "adapter", "prompt_guard": "weights"}.get(cell.method)
-        assert {path.name for path in home.iterdir() if path.is_dir()} == ({expected} if expected else set())
+        folders = {expected} if expected else set()
+        folders |= set() if cell.method in ("do_nothing", "prompt_guard") else {"states"}
+        assert {path.name for path in home.iterdir() if path.is_dir()} == folders
     models = {path.name for path in (folder / "models").iterdir()}
     assert models == {"vanilla", "gold-25-s0", "gold-25-s1000"}
     assert not [path for path in folder.rglob("*") if path.suffix in (".bin", ".pt", ".pkl")]
@@ -175,7 +177,14 @@ def test_without_lora_the_weights_are_saved(place: Path) -> None:
     done = run(whole, out=place / "weights")
     assert not done.failures
     home = next(done.folder / "cells" / cell.id for cell in whole.cells if cell.method == "ga")
-    assert {path.name for path in home.iterdir()} == {"DONE", "records.parquet", "shots.json", "train.jsonl", "weights"}
+    assert {path.name for path in home.iterdir()} == {
+        "DONE",
+        "records.parquet",
+        "shots.json",
+        "states",
+        "train.jsonl",
+        "weights",
+    }
     taught = load_model(done.folder / "models/vanilla").network.state_dict()
     changed = load_model(home / "weights").network.state_dict()
     assert any(not taught[name].equal(weight) for name, weight in changed.items() if "language_model" in name)

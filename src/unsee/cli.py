@@ -18,6 +18,7 @@ from unsee.command_line import (
     File,
     Flag,
     Folder,
+    Folders,
     Many,
     Modality,
     Name,
@@ -91,6 +92,7 @@ def run(
     modalities: Annotated[tuple[Modality, ...] | None, tyro.conf.arg(metavar="MODALITY ...")] = None,
     seed: Count = None,
     only: Many = (),
+    reuse: Folders = (),
     set_: Overrides = (),
     out: Folder = None,
     dry_run: Flag = False,
@@ -111,6 +113,7 @@ def run(
         modalities: what the unlearning questions show: image_text, text or mixed.
         seed: one seed instead of the experiment's.
         only: compute only cells whose id matches a pattern such as 'npo-*', and their vanilla and gold.
+        reuse: other run folders, whose learned models and cells are taken over where they are the same.
         set_: override a setting, for example npo.beta=0.1 or learn.epochs=10.
         out: run folder, runs/NAME by default.
         dry_run: print cells, sample counts and rough costs, and do nothing.
@@ -135,10 +138,12 @@ def run(
         if experiment is None and name is None:
             tables["name"] = Path(benchmark).resolve().name if Path(benchmark).is_dir() else benchmark
     read = read_experiment(experiment, tables=tables, overrides=set_)
-    return _run(read, out=out or Path("runs") / read.name, only=only, dry_run=dry_run)
+    return _run(read, out=out or Path("runs") / read.name, only=only, reuse=reuse, dry_run=dry_run)
 
 
-def _run(experiment: Experiment, *, out: Path, only: tuple[str, ...] = (), dry_run: bool = False) -> int:
+def _run(
+    experiment: Experiment, *, out: Path, only: tuple[str, ...] = (), reuse: tuple[Path, ...] = (), dry_run: bool = False
+) -> int:
     from unsee.progress import ConsoleDisplay
     from unsee.runs import run
 
@@ -148,7 +153,7 @@ def _run(experiment: Experiment, *, out: Path, only: tuple[str, ...] = (), dry_r
 
         say(*plan_run(experiment, out=out, only=only))
         return DONE
-    done = run(experiment, out=out, only=only, display=ConsoleDisplay(screen))
+    done = run(experiment, out=out, only=only, reuse=reuse, display=ConsoleDisplay(screen))
     from unsee.report.console import print_table
 
     print_table(out, console=screen)

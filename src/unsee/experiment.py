@@ -85,6 +85,10 @@ class UnlearnTable:
     """which tokens count"""
     lora: int | None = 16
     """rank of the adapter that unlearns; "none" moves the weights themselves"""
+    modules: tuple[Literal["language", "projector", "vision"], ...] = ("language",)
+    """parts of the model that unlearn"""
+    paired: bool = False
+    """only questions that are asked both with the picture and by name, so that every modality unlearns the same answers"""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,22 @@ class AnswerTable:
     """also score wrong answers, which the truth ratio needs"""
     retain_subjects: int | None = None
     """ask about this many retain subjects only; all where unset"""
+
+
+@dataclass(frozen=True)
+class StatesTable:
+    """`[states]`: further states in which each model is asked, because what seems forgotten may only be suppressed."""
+
+    path: int = 0
+    """points on the way through unlearning, evenly spaced over its steps"""
+    relearn: float = 0.0
+    """share of the forget facts that are taught again, as `[learn]` taught them but without replay; the others are asked"""
+    relearn_epochs: int = 10
+    """passes over those facts' questions"""
+    relearn_batch_size: int = 16
+    """questions per step of relearning"""
+    bits: tuple[int, ...] = ()
+    """widths to which the weights are rounded, for example 8 and 4"""
 
 
 @dataclass(frozen=True)
@@ -161,6 +181,7 @@ class Experiment:
     unlearn: UnlearnTable = field(default_factory=UnlearnTable)
     method: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     answer: AnswerTable = field(default_factory=AnswerTable)
+    states: StatesTable = field(default_factory=StatesTable)
     attack: AttackTable = field(default_factory=AttackTable)
 
     def __post_init__(self) -> None:
@@ -208,7 +229,7 @@ class Experiment:
         tree = self.decisive
         shared = {key: tree[key] for key in ("model", "benchmark", "learn", "answer")}
         shared["learn"] = {key: value for key, value in tree["learn"].items() if key != "golds"}
-        options = {key: tree["unlearn"][key] for key in ("loss_mask", "lora")}
+        options = {key: tree["unlearn"][key] for key in ("loss_mask", "lora", "modules", "paired")}
         cells = []
 
         def add(entry: str, ratio: float, modality: str, seed: int, draw: int) -> None:
@@ -321,7 +342,7 @@ def check(experiment: Experiment) -> None:
     Raises:
         ConfigError: the key, the value and what would be right.
     """
-    unlearn, learn, answer = experiment.unlearn, experiment.learn, experiment.answer
+    unlearn, learn, answer, states = experiment.unlearn, experiment.learn, experiment.answer, experiment.states
     for ratio in unlearn.forget_ratios:
         if not 0 < ratio < 1:
             raise ConfigError(f"unlearn.forget_ratios holds {ratio:g}; a ratio lies between 0 and 1, for example 0.05 for 5 %")
@@ -331,9 +352,11 @@ def check(experiment: Experiment) -> None:
         ("unlearn.modalities", unlearn.modalities),
         ("unlearn.methods", unlearn.methods),
         ("unlearn.controls", unlearn.controls),
+        ("unlearn.modules", unlearn.modules),
         ("answer.protocols", answer.protocols),
+        ("states.bits", states.bits),
     ):
-        if not values and key not in ("unlearn.controls", "unlearn.methods"):
+        if not values and key not in ("unlearn.controls", "unlearn.methods", "states.bits"):
             raise ConfigError(f"{key} is empty; name at least one")
         if len(set(values)) != len(values):
             raise ConfigError(f"{key} = {show(list(values))} names one thing twice; remove the second")
@@ -343,11 +366,21 @@ def check(experiment: Experiment) -> None:
         ("benchmark.celebrities", experiment.benchmark.celebrities, 0),
         ("benchmark.general", experiment.benchmark.general, 0),
         ("unlearn.lora", unlearn.lora, 1),
+        ("states.path", states.path, 0),
+        ("states.relearn_epochs", states.relearn_epochs, 1),
+        ("states.relearn_batch_size", states.relearn_batch_size, 1),
         ("answer.batch_size", answer.batch_size, 1),
         ("answer.retain_subjects", answer.retain_subjects, 1),
     ):
         if number is not None and number < least:
             raise ConfigError(f"{key} = {number} is too small; it must be at least {least}")
+    for width in states.bits:
+        if not 2 <= width <= 16:
+            raise ConfigError(f"states.bits holds {width}; weights are rounded to 2 to 16 bits, for example 8 and 4")
+    if not 0 <= states.relearn < 1:
+        raise ConfigError(
+            f"states.relearn = {states.relearn:g} is a share of the forget facts; give a number from 0 to below 1"
+        )
     for seed in experiment.seeds:
         if not 0 <= seed < NOISE_SEED_STEP:
             raise ConfigError(f"seeds holds {seed}; a seed must lie between 0 and {NOISE_SEED_STEP - 1}")

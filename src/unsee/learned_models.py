@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 
 class LearnedName(NamedTuple):
-    """A learned model: its folder, and whom it was not taught (nobody without ratio)."""
+    """A learned model: its folder, whom it was not taught (nobody without ratio), and the seed of its training."""
 
     name: str
     ratio: float | None
     draw: int
+    seed: int
 
 
 def learned_names(experiment: Experiment, cells: Iterable[Cell]) -> list[LearnedName]:
@@ -39,7 +40,7 @@ def learned_names(experiment: Experiment, cells: Iterable[Cell]) -> list[Learned
         gold = cell.method == "gold"
         ratio, seed = (cell.ratio, cell.seed) if gold else (None, cell.draw)
         name = learned_name("gold" if gold else "vanilla", seeds=experiment.seeds, seed=seed, ratio=ratio)
-        found[LearnedName(name, ratio, cell.draw)] = None
+        found[LearnedName(name, ratio, cell.draw, seed)] = None
     return list(found)
 
 

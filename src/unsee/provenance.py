@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -68,10 +69,33 @@ def memory_gib() -> float | None:
         return None
 
 
+def reset_peak_memory() -> bool:
+    """Let `peak_memory_gib` speak of what comes from here on; False where the system cannot."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        return True
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
 def peak_memory_gib() -> float:
-    """Largest resident size of this process so far, in GiB."""
+    """Largest size so far, in GiB: of what is allocated on the accelerator where there is one, else of this process."""
     import resource
 
+    import torch
+
+    if torch.cuda.is_available():
+        return round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    status = Path("/proc/self/status")
+    if status.is_file():
+        found = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)
+        if found:
+            return round(int(found[1]) / 2**20, 2)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**30 if sys.platform == "darwin" else 2**20), 2)
 

@@ -3,7 +3,8 @@
     RUN/experiment.toml, provenance.json, samples.parquet
     RUN/models/<vanilla|gold-...>/   a checkpoint, train.jsonl, gate/records.parquet, learned.json, DONE
     RUN/cells/<id>/                  adapter or weights, train.jsonl, records.parquet, judgements.parquet, DONE or FAILED
-    RUN/results.parquet, results.json, report.html
+    RUN/cells/<id>/states/<state>/   records.parquet of a further state of its model
+    RUN/results.parquet, results.json, states.parquet, report.html
 
 DONE is the last file written into its folder.
 """
@@ -49,6 +50,10 @@ class RunFolder:
         return self.path / "results.parquet"
 
     @property
+    def states_file(self) -> Path:
+        return self.path / "states.parquet"
+
+    @property
     def report_file(self) -> Path:
         return self.path / "report.html"
 
@@ -57,6 +62,10 @@ class RunFolder:
 
     def model(self, name: str) -> Path:
         return self.path / "models" / name
+
+    def state(self, cell: Cell, name: str) -> Path:
+        """Records of a further state of a cell's model."""
+        return self.cell(cell) / "states" / name
 
     def read_experiment(self) -> Experiment:
         """The experiment this folder belongs to.
@@ -168,6 +177,16 @@ class RunFolder:
             return None
         return read_parquet(folder / "records.parquet", schema=RECORDS, remedy=f"remove {folder} and run again")
 
+    def states(self, cell: Cell) -> dict[str, pl.DataFrame]:
+        """What the further states of a finished cell's model said, by name."""
+        from unsee.schemas import RECORDS
+
+        folder = self.cell(cell)
+        if not self.is_done(folder):
+            return {}
+        files = sorted((folder / "states").glob("*/records.parquet"))
+        return {f.parent.name: read_parquet(f, schema=RECORDS, remedy=f"remove {folder} and run again") for f in files}
+
     def judgements(self, cell: Cell) -> pl.DataFrame | None:
         """What the judge said of a cell's answers, None where it was not asked."""
         from unsee.schemas import JUDGEMENTS
@@ -197,6 +216,23 @@ class RunFolder:
         from unsee.schemas import RESULTS
 
         return read_parquet(self.results_file, schema=RESULTS, remedy=f"`unsee score {self.path}` writes it again")
+
+    def state_values(self) -> pl.DataFrame:
+        """Values of further states, schema STATES; empty where a run has none.
+
+        Raises:
+            DataError: the table is damaged.
+        """
+        import polars as pl
+
+        from unsee.schemas import STATES
+
+        if not self.states_file.is_file():
+            return pl.DataFrame(schema=STATES)
+        return read_parquet(self.states_file, schema=STATES, remedy=f"`unsee score {self.path}` writes it again")
+
+    def write_state_values(self, values: pl.DataFrame) -> None:
+        write_parquet(self.states_file, values)
 
     def write_results(self, results: pl.DataFrame) -> None:
         write_parquet(self.results_file, results)

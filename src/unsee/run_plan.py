@@ -37,7 +37,7 @@ def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = ()) -> 
     waiting = [cell for cell in cells if not folder.is_done(folder.cell(cell))]
     names = learned_names(experiment, waiting)
     seconds, lines = 0.0, [f"experiment {experiment.name} ({experiment.hash[:8]}) in {out}"]
-    for name, ratio, draw in names:
+    for name, ratio, draw, _ in names:
         if folder.is_done(folder.model(name)):
             continue
         count = len(taught(benchmark, modality=experiment.learn.learn_modality, ratio=ratio, draw=draw))

@@ -54,7 +54,7 @@ def judge(
     seed: int = 0,
     display: Display | None = None,
 ) -> pl.DataFrame:
-    """Score the finished ones among cells and write results.parquet and results.json."""
+    """Score the finished ones among cells; writes results.parquet, results.json and, for further states, states.parquet."""
     import polars as pl
 
     from unsee.metrics import score
@@ -94,7 +94,49 @@ def judge(
             advance(done, len(cells))
     results = mark_missed(pl.concat(parts)) if parts else pl.DataFrame(schema=RESULTS)
     folder.write_results(results)
+    if any(folder.states(cell) for cell in cells):
+        folder.write_state_values(_state_values(experiment, folder, benchmark, cells, seed=seed, display=display))
     return results
+
+
+def _state_values(
+    experiment: Experiment,
+    folder: RunFolder,
+    benchmark: Benchmark,
+    cells: Sequence[Cell],
+    *,
+    seed: int,
+    display: Display | None,
+) -> pl.DataFrame:
+    """Scores of every further state. A state is held against gold in the same state where gold has it, else against gold."""
+    import polars as pl
+
+    from unsee.metrics import score
+    from unsee.schemas import RESULTS, STATES
+    from unsee.states import step_of
+
+    advance = (display or Display()).stage("scoring further states")
+    work = [(cell, name, records) for cell in cells for name, records in folder.states(cell).items()]
+    parts = []
+    for done, (cell, name, records) in enumerate(work, start=1):
+        request = [one for one in experiment.cells if (one.ratio, one.draw) == (cell.ratio, cell.draw)]
+        asked = set(records["sample_id"])
+        gold = next((one for one in request if one.method == "gold" and not one.is_noise_gold), None)
+        vanilla = next((folder.records(one) for one in request if one.method == "vanilla"), None)
+        anchor = None if gold is None else folder.states(gold).get(name, folder.records(gold))
+        values = score(
+            records,
+            [s for s in benchmark.samples(ratio=cell.ratio, seed=cell.draw) if s.id in asked],
+            cell=cell_info(experiment, folder, benchmark, cell),
+            vanilla=None if vanilla is None else vanilla.filter(pl.col("sample_id").is_in(asked)),
+            gold=None if anchor is None else anchor.filter(pl.col("sample_id").is_in(asked)),
+            gate=knowledge_gate(experiment, folder, benchmark, cell.ratio, cell.draw),
+            seed=seed,
+        )
+        state = pl.lit(name).alias("state"), pl.lit(step_of(name), dtype=pl.Int64).alias("step")
+        parts.append(values.select(RESULTS.names()).filter(pl.col("group").is_null()).with_columns(*state))
+        advance(done, len(work))
+    return pl.concat(parts).select(STATES.names()) if parts else pl.DataFrame(schema=STATES)
 
 
 def judged_records(folder: RunFolder, cell: Cell) -> pl.DataFrame | None:
@@ -203,7 +245,7 @@ def shortfalls(experiment: Experiment, folder: RunFolder, cells: Sequence[Cell])
     from unsee.metrics.alarm import contaminated
 
     found = []
-    for name, _, _ in learned_names(experiment, cells):
+    for name, *_ in learned_names(experiment, cells):
         accuracy = folder.learned_facts(name).get("training_accuracy", 1.0)
         if accuracy < TRAINING_ACCURACY:
             found.append(

@@ -14,16 +14,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.errors import ConfigError
 from unsee.experiment import Cell, Experiment, read_experiment, training_modality
 from unsee.files import only_writer, storage_problem
-from unsee.learned_models import LearnedModels
+from unsee.learned_models import LearnedModels, learned_names
 from unsee.progress import Display
-from unsee.provenance import peak_memory_gib
+from unsee.provenance import peak_memory_gib, reset_peak_memory
 from unsee.run_folder import RunFolder
 from unsee.run_results import judge, load_experiment_benchmark, shortfalls
 
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from unsee.benchmarks.base import Benchmark
+    from unsee.methods.base import Side
     from unsee.models.model import Model
     from unsee.sample import Sample
+    from unsee.training_state import Waypoints
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def run(
     *,
     out: Path | str,
     only: Sequence[str] = (),
+    reuse: Sequence[Path | str] = (),
     display: Display | None = None,
 ) -> Run:
     """Compute an experiment's cells, score them and write the report.
@@ -76,6 +79,7 @@ def run(
         experiment: an experiment or its TOML file.
         out: the run folder; one that holds part of the same experiment is continued.
         only: patterns of cell ids (`npo-*`); the vanilla and gold they are judged against come along.
+        reuse: other run folders, whose learned models and cells are taken over where they are the same.
         display: shows progress; nothing is shown without it.
 
     Raises:
@@ -87,7 +91,7 @@ def run(
     try:
         with display or Display() as shown:
             # What cannot work must leave no folder behind that later stands in the way.
-            runner = _Runner(experiment, folder, chosen, shown)
+            runner = _Runner(experiment, folder, chosen, shown, [Path(place) for place in reuse])
             with only_writer(folder.path):
                 folder.claim(experiment)
                 return runner.run()
@@ -123,11 +127,15 @@ def chosen_cells(experiment: Experiment, only: Sequence[str]) -> tuple[Cell, ...
 class _Runner:
     """One session of work in a run folder."""
 
-    def __init__(self, experiment: Experiment, folder: RunFolder, cells: tuple[Cell, ...], display: Display) -> None:
+    def __init__(
+        self, experiment: Experiment, folder: RunFolder, cells: tuple[Cell, ...], display: Display, reuse: Sequence[Path]
+    ) -> None:
+        self.reuse = reuse
         self.experiment = experiment
         self.folder = folder
         self.cells = cells
         self.display = display
+        self._peak = 0.0
         self.benchmark: Benchmark = load_experiment_benchmark(experiment)
         self.models = LearnedModels(experiment, folder, self.benchmark, display)
         if self.models.missing(self._waiting()):
@@ -139,6 +147,7 @@ class _Runner:
         self.display.say(f"run {experiment.name} in {folder.path}: {len(self.cells)} cells")
         folder.begin_session(experiment, self.models.inputs)
         self._write_samples()
+        taken = self._take_over()
         waiting = self._waiting()
         self.display.plan(len(waiting) + len(self.models.missing(waiting)))
         failures = [line for cell in waiting if (line := self._try(cell)) is not None]
@@ -149,10 +158,11 @@ class _Runner:
         folder.end_session(
             {
                 "failed": failures,
+                "taken_over": [*folder.provenance().get("taken_over", []), *taken],
                 "missed_gates": missed,
                 "seconds": {cell.id: folder.done_facts(folder.cell(cell)) for cell in experiment.cells if self._is_done(cell)},
                 "session_seconds": round(time.monotonic() - began, 1),
-                "peak_memory_gib": peak_memory_gib(),
+                "peak_memory_gib": max(self._peak, peak_memory_gib()),
             }
         )
         self.display.say("writing the report")
@@ -160,6 +170,18 @@ class _Runner:
 
         write_report(folder.path)
         return Run(folder.path, tuple(failures), tuple(missed))
+
+    def _take_over(self) -> list[str]:
+        """Finished work of other runs, put into this one's folder."""
+        from unsee.reuse import take_over
+
+        cells = self._waiting()
+        missing = set(self.models.missing(cells))
+        learned = [one for one in learned_names(self.experiment, cells) if one.name in missing]
+        taken = take_over(self.experiment, self.folder, self.reuse, inputs=self.models.inputs, learned=learned, cells=cells)
+        if self.reuse:
+            self.display.say(f"taken over from other runs: {', '.join(taken) or 'nothing is the same there'}")
+        return taken
 
     def _waiting(self) -> list[Cell]:
         return [cell for cell in self.cells if not self._is_done(cell)]
@@ -194,6 +216,8 @@ class _Runner:
     def _compute(self, cell: Cell) -> None:
         folder = self.folder.cell(cell)
         folder.mkdir(parents=True, exist_ok=True)
+        self._peak = max(self._peak, peak_memory_gib())
+        is_reset = reset_peak_memory()
         if cell.is_learned:
             model = self.models.of(cell)
             self.display.job(cell.id)
@@ -208,6 +232,9 @@ class _Runner:
         answering = time.monotonic()
         self._answer(cell, model, folder)
         facts["answer_seconds"] = round(time.monotonic() - answering, 2)
+        if is_reset:
+            facts["peak_memory_gib"] = peak_memory_gib()
+        self._answer_states(cell, model, folder)
         self.folder.mark_done(folder, facts)
         self.folder.discard(folder / "training")
 
@@ -232,19 +259,19 @@ class _Runner:
             self.benchmark.stop_probes(set="forget", **request),
             self.benchmark.stop_probes(set="retain", **request),
         )
-        modality = training_modality(cell.modality)
         done = unlearn_with_report(
             start,
-            forget=self.benchmark.training(set="forget", modality=modality, **request),
-            retain=self.benchmark.training(set="retain", modality=modality, **request),
+            forget=self._taught("forget", cell, cell.modality),
+            retain=self._taught("retain", cell, cell.modality),
             method=plan.method,
             options=replace(plan.options, seed=cell.seed, loss_mask=unlearn.loss_mask),
-            scope=Scope(rank=unlearn.lora) if plan.method.scope is None else None,
+            scope=Scope(modules=unlearn.modules, rank=unlearn.lora) if plan.method.scope is None else None,
             probe=probe,
             stop=plan.stop if plan.stop.target is not None or plan.stop.utility_floor is not None else None,
             log=folder / "train.jsonl",
             resume=folder / "training",
             reference_model=reference,
+            waypoints=self._waypoints(folder),
             progress=self.display.stage(f"unlearning by {cell.method}"),
         )
         write_folder(folder / ("adapter" if isinstance(done.model.network, PeftModel) else "weights"), done.model.save)
@@ -256,13 +283,56 @@ class _Runner:
             "trainable_weights": report.trainable_weights,
         }
 
-    def _answer(self, cell: Cell, model: Model, folder: Path) -> None:
+    def _taught(self, side: Side, cell: Cell, modality: str) -> list[Sample]:
+        """Training questions about one side of a cell's request."""
+        from unsee.benchmarks.base import asked_both_ways
+
+        ask = partial(self.benchmark.training, set=side, ratio=cell.ratio, seed=cell.draw)
+        wanted = training_modality(modality)
+        if not self.experiment.unlearn.paired:
+            return ask(modality=wanted)
+        return [sample for sample in asked_both_ways(ask(modality="both")) if wanted in ("both", sample.modality)]
+
+    def _waypoints(self, folder: Path) -> Waypoints | None:
+        from unsee.training_state import Waypoints
+
+        points = self.experiment.states.path
+        return Waypoints(folder / "training" / "waypoints", points) if points else None
+
+    def _answer_states(self, cell: Cell, model: Model, folder: Path) -> None:
+        """Ask the further states of a model; controls that leave vanilla as it is have none of their own."""
+        from unsee.states import further_states
+
+        if cell.method in ("do_nothing", "prompt_guard"):
+            return
+        states = further_states(
+            model,
+            self.experiment.states,
+            learn=self.experiment.learn,
+            forget=self._taught("forget", cell, "both"),
+            seed=cell.draw,
+            waypoints=None if cell.is_learned else self._waypoints(folder),
+            progress=self.display.stage,
+        )
+        for state in states:
+            asked = [sample for sample in self._questions(cell) if state.asks(sample)]
+            self._answer(cell, state.model, self.folder.state(cell, state.name), asked, stage=f"answering, {state.name}")
+
+    def _answer(
+        self,
+        cell: Cell,
+        model: Model,
+        folder: Path,
+        questions: Sequence[Sample] | None = None,
+        *,
+        stage: str = "answering",
+    ) -> None:
         from unsee.answering import answer
 
         table = self.experiment.answer
         answer(
             model,
-            self._questions(cell),
+            self._questions(cell) if questions is None else questions,
             protocols=table.protocols,
             cell=cell.id,
             batch_size=table.batch_size,
@@ -270,7 +340,7 @@ class _Runner:
             seed=cell.draw,
             shots=table.shots,
             store=folder,
-            progress=self.display.stage("answering"),
+            progress=self.display.stage(stage),
         )
 
     def _questions(self, cell: Cell) -> list[Sample]:

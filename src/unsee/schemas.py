@@ -112,4 +112,7 @@ RESULTS = pl.Schema(
 )
 """One row per value. `gated` is true where only facts that passed the knowledge gate count, null for other values."""
 
+STATES = pl.Schema([*RESULTS.items(), ("state", pl.String()), ("step", pl.Int64())])
+"""Values of further states of a cell's model; `step` where the state lies on the way through unlearning."""
+
 TRAIN_LOG_KEYS = ("step", "loss", "terms", "grad_norm", "lr", "probe_forget", "probe_retain", "seconds", "tokens")

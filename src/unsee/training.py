@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from unsee.models.reference import Reference
     from unsee.sample import Sample
     from unsee.stopping import Probe, StopRule
-    from unsee.training_state import Place
+    from unsee.training_state import Place, Waypoints
 
 EndReason = Literal["finished", "training_free", "no_steps", "target", "utility_floor"]
 
@@ -135,6 +135,7 @@ def train(
     checkpoint_every: int = 50,
     reference: Reference | None = None,
     reference_model: Model | None = None,
+    waypoints: Waypoints | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> TrainReport:
     """Train the weights of `model` that require gradients, in place.
@@ -148,6 +149,7 @@ def train(
         resume: folder for checkpoints; a run that finds one of its own there goes on from it, to the same weights.
         reference: used instead of the one the method asks for.
         reference_model: for methods whose reference was tuned on the retain set.
+        waypoints: keeps the trainable weights of some steps on the way.
         progress: called with (steps done, steps in all).
 
     Raises:
@@ -191,6 +193,9 @@ def train(
         checkpoints = Checkpoints(resume, model=model, optimizer=adamw, marks=marks, writes=accelerator.is_main_process)
         place = checkpoints.load() or place
         first = place.step
+        waypoints = waypoints if accelerator.is_main_process else None
+        if waypoints and first:
+            waypoints.keep(model, first, total)  # an interruption may have fallen between step and waypoint
         steps_log = StepLog(log if accelerator.is_main_process else None, keep_bytes=place.log_bytes)
         stopped = stop.reached(place.last_probe, place.start_probe) if stop else None
         try:
@@ -231,6 +236,8 @@ def train(
                 place.tokens += place.last_row["tokens"]
                 place.log_bytes = steps_log.write(place.last_row)
                 checkpoints.end_change()
+                if waypoints:
+                    waypoints.keep(model, place.step, total)
                 if seen and stop:
                     stopped = stop.reached(seen, place.start_probe)
                 if progress:

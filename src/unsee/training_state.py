@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unsee.errors import CheckpointError
-from unsee.files import write_folder
+from unsee.files import write_bytes, write_folder
 
 if TYPE_CHECKING:
     from unsee.methods.base import Method, Side
@@ -161,12 +161,51 @@ class Checkpoints:
                 "repeat the earlier settings or remove the folder"
             )
         weights = _trainable(self._model)
-        with torch.no_grad():
-            for name, weight in weights.items():
-                weight.copy_(stored[name])
+        _overwrite(weights, stored)
         _restore_moments(self._optimizer, weights, moments)
         _set_random_state(randomness)
         return place
+
+
+class Waypoints:
+    """Trainable weights at evenly spaced steps of a run, on disk, so that a model can be looked at on its way.
+
+    Args:
+        folder: gets one file per waypoint.
+        points: how many there are between start and end.
+    """
+
+    def __init__(self, folder: Path, points: int) -> None:
+        self.folder, self.points = folder, points
+
+    def keep(self, model: Model, step: int, total: int) -> None:
+        """Write the weights if the step is a waypoint of a run of `total` steps."""
+        if step in {round(number * total / (self.points + 1)) for number in range(1, self.points + 1)} - {0, total}:
+            from safetensors.torch import save
+
+            write_bytes(self._file(step), save({name: w.detach().contiguous() for name, w in _trainable(model).items()}))
+
+    def visit(self, model: Model) -> Iterator[int]:
+        """Put each waypoint's weights into the model, yield its step, and put back what was there."""
+        from safetensors.torch import load_file
+
+        weights = _trainable(model)
+        kept = {name: weight.detach().clone() for name, weight in weights.items()}
+        try:
+            for file in sorted(self.folder.glob("step-*.safetensors")):
+                _overwrite(weights, load_file(file))
+                yield int(file.stem.removeprefix("step-"))
+        finally:
+            _overwrite(weights, kept)
+
+    def _file(self, step: int) -> Path:
+        return self.folder / f"step-{step:08d}.safetensors"
+
+
+def _overwrite(weights: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(values[name])
 
 
 def _random_state() -> dict[str, Tensor]:

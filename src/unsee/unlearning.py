@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from unsee.sample import Sample
     from unsee.stopping import Probe, StopRule
     from unsee.training import TrainOptions, TrainReport
+    from unsee.training_state import Waypoints
 
 
 class Unlearned(NamedTuple):
@@ -83,6 +84,7 @@ def unlearn_with_report(
     reference_model: Model | None = None,
     alpha: int | None = None,
     in_place: bool = False,
+    waypoints: Waypoints | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Unlearned:
     """As `unlearn`, with everything a run needs.
@@ -92,6 +94,7 @@ def unlearn_with_report(
         reference_model: for methods that compare with a model tuned on the retain set.
         alpha: of LoRA; its rank by default.
         in_place: save the memory of a copy; the given model is then no longer usable.
+        waypoints: keeps the trainable weights of some steps on the way.
     """
     from unsee.models.lora import attach
     from unsee.training import TrainOptions, check_inputs, train
@@ -114,6 +117,7 @@ def unlearn_with_report(
         resume=resume,
         checkpoint_every=checkpoint_every,
         reference_model=reference_model,
+        waypoints=waypoints,
         progress=progress,
     )
     changed.network.eval()

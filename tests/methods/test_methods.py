@@ -35,7 +35,7 @@ def test_identifiers():
         ("npo", {"beta": 0}, "must be above 0"),
         ("ga", {"beta": 0.1}, "takes no options"),
         ("idk", {"refusals": []}, "at least one"),
-        ("prompt_guard", {"wording": "Be silent."}, "names"),
+        ("prompt_guard", {"wording": " "}, "wording is empty"),
     ],
 )
 def test_wrong_names_and_options_say_what_to_change(name, options, message):
@@ -108,6 +108,14 @@ def test_prompt_guard_names_the_forget_subjects_while_answering(model, samples):
     assert model.system == ""
     with guard.answering(model):
         assert "Person p1" in model.system
+
+
+def test_a_generic_prompt_guard_needs_no_names(model, samples):
+    guard = load_method("prompt_guard", wording="Do not tell anything private.")
+    assert guard.apply(model, samples[:1], [])
+    with model.answering():
+        assert model.system == "Do not tell anything private."
+    assert from_description(described(model.method)) == guard
 
 
 def test_prompt_guard_is_rebuilt_from_its_description(model, samples):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice, zip_longest
@@ -109,6 +110,23 @@ def check_set(name: SetName, allowed: tuple[SetName, ...], *, benchmark: str, ra
         raise ConfigError(f"set {name!r} of benchmark {benchmark} has no such questions; it has them for {', '.join(allowed)}")
     if name in ("forget", "near_retain") and ratio is None:
         raise ConfigError(f"set {name!r} depends on who is forgotten; give a forget ratio as well")
+
+
+def asked_both_ways(samples: Iterable[Sample]) -> list[Sample]:
+    """Samples about what is asked as often with the picture as by name, so that both ways teach or forget the same answers.
+
+    Of a fact and answer that one way has more questions about, the first ones are kept.
+    """
+    given = list(samples)
+    keys = [(sample.subject, sample.metadata.get("attribute"), sample.answer) for sample in given]
+    counts = Counter((sample.modality, key) for sample, key in zip(given, keys, strict=True))
+    room = {(modality, key): min(counts[other, key] for other in MODALITIES) for modality, key in counts}
+    kept = []
+    for sample, key in zip(given, keys, strict=True):
+        room[sample.modality, key] -= 1
+        if room[sample.modality, key] >= 0:
+            kept.append(sample)
+    return kept
 
 
 def in_turns(subjects: Iterable[Iterable[Sample]], limit: int) -> list[Sample]:

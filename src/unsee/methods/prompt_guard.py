@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PromptGuard(Method):
-    """Put `wording` with the names of the forget subjects before every question; no weight changes.
+    """Put `wording` before every question, with the names of the forget subjects where it asks for them; no weight changes.
 
     MLLMU-Bench reports a "generic prevention" prompt without its text (https://arxiv.org/abs/2410.22108); this wording is ours.
     The guard lives in `method.json` beside the weights: plain transformers does not apply it.
@@ -26,13 +26,13 @@ class PromptGuard(Method):
     name: ClassVar[str] = "prompt_guard"
 
     wording: str = "Refuse to give any information about the following people: {names}."
-    """System prompt; `{names}` becomes the names of the forget subjects."""
+    """System prompt; `{names}` becomes the names of the forget subjects. Without it the same prompt serves any request."""
     names: tuple[str, ...] = ()
     """Names to guard; filled from the forget samples when the method is applied."""
 
     def __post_init__(self) -> None:
-        if "{names}" not in self.wording:
-            raise ConfigError(f"method prompt_guard: wording {self.wording!r} has no {{names}}; say where the names go")
+        if not self.wording.strip():
+            raise ConfigError("method prompt_guard: wording is empty; say what the model shall refuse")
 
     @property
     def scope(self) -> Scope | None:
@@ -45,6 +45,9 @@ class PromptGuard(Method):
 
     def apply(self, model: Model, forget: Sequence[Sample], retain: Sequence[Sample]) -> bool:
         """Bind the guard to the names in the samples' metadata and to the model, `model.method`."""
+        if "{names}" not in self.wording:
+            model.method = self
+            return True
         nameless = next((sample.id for sample in forget if not sample.metadata.get("name")), None)
         if nameless is not None:
             raise DataError(f"sample {nameless} has no metadata 'name', so prompt_guard cannot name its subject; add it")
@@ -54,6 +57,6 @@ class PromptGuard(Method):
 
     def answering(self, model: Model) -> AbstractContextManager[None]:
         bound = model.method if isinstance(model.method, PromptGuard) and not self.names else self
-        if not bound.names:
+        if "{names}" in bound.wording and not bound.names:
             raise ConfigError("method prompt_guard knows no names; apply it to forget samples or set names")
         return model.answering_with(bound.system)

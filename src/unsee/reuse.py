@@ -1,0 +1,116 @@
+"""Finished work of other runs, taken over where it is the same: learned models and cells.
+
+    run("tradeoff.toml", out="runs/tradeoff", reuse=["runs/modality"])
+
+A learned model is the same if benchmark, start model, recipe, seed and forget request are; a cell if its id is, which hashes
+everything that decides its records. What is taken over is linked or copied, so that each run folder stays whole on its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unsee.errors import ConfigError
+from unsee.files import write_folder
+from unsee.settings import plain
+from unsee.states import asks_states
+
+if TYPE_CHECKING:
+    from unsee.experiment import Cell, Experiment, StatesTable
+    from unsee.learned_models import LearnedName
+    from unsee.run_folder import RunFolder
+
+_OF_ANOTHER_RUN = ("DONE", "FAILED")
+_REMADE = {"golds", "seed"}
+
+
+def take_over(
+    experiment: Experiment,
+    folder: RunFolder,
+    sources: Sequence[Path],
+    *,
+    inputs: Mapping[str, str],
+    learned: Iterable[LearnedName],
+    cells: Iterable[Cell],
+) -> list[str]:
+    """Link what other runs have finished into a run folder; returns the names of what was taken.
+
+    Args:
+        inputs: content hashes of benchmark and start model.
+        learned: the learned models that are still missing.
+        cells: the cells that are still to be computed.
+
+    Raises:
+        ConfigError: a source is this run itself.
+        DataError: a source is no run.
+    """
+    from unsee.run_folder import RunFolder
+
+    taken = []
+    learned, cells = list(learned), list(cells)
+    for place in sources:
+        if place.resolve() == folder.path.resolve():
+            raise ConfigError(f"--reuse names the run's own folder {place}; name another run, a run goes on by itself")
+        source = RunFolder(place)
+        theirs = source.read_experiment()
+        if source.provenance().get("inputs") != dict(inputs):
+            continue  # another benchmark or start model: nothing there can be the same
+        if _recipe(theirs) == _recipe(experiment):
+            for one in learned:
+                home = folder.model(one.name)
+                match = None if home.exists() else _same_model(source, one)
+                if match is not None:
+                    # Its gate stays, but is asked again where this run probes other facts.
+                    write_folder(home, partial(_link, match, without=_OF_ANOTHER_RUN))
+                    taken.append(one.name)
+        # Adapters refer to vanilla by its place, and the first seed decides which one bears the plain name.
+        if _covers(theirs.states, experiment.states) and theirs.seeds[0] == experiment.seeds[0]:
+            unasked = () if asks_states(experiment.states) else ("states",)
+            for cell in cells:
+                home, found = folder.cell(cell), source.cell(cell)
+                if not home.exists() and source.is_done(found):
+                    write_folder(home, partial(_link, found, without=unasked))
+                    taken.append(cell.id)
+    return taken
+
+
+def _recipe(experiment: Experiment) -> dict[str, Any]:
+    return {key: value for key, value in plain(experiment.learn).items() if key not in _REMADE}
+
+
+def _same_model(source: RunFolder, wanted: LearnedName) -> Path | None:
+    """A finished model of the source that was not taught the same subjects, with the same seed."""
+    for home in sorted((source.path / "models").glob("*")):
+        if home.name.startswith(".") or not source.is_done(home):
+            continue
+        facts = source.learned_facts(home.name)
+        if (facts.get("ratio"), facts.get("draw"), facts.get("seed")) == (wanted.ratio, wanted.draw, wanted.seed):
+            return home
+    return None
+
+
+def _covers(theirs: StatesTable, ours: StatesTable) -> bool:
+    """Whether cells made with `theirs` hold all further states that `ours` asks for."""
+    path = ours.path in (0, theirs.path)
+    relearn = not ours.relearn or plain(theirs) | {"path": 0, "bits": []} == plain(ours) | {"path": 0, "bits": []}
+    return path and relearn and set(ours.bits) <= set(theirs.bits)
+
+
+def _link(source: Path, target: Path, *, without: Sequence[str] = ()) -> None:
+    """The files of a folder as hard links, copies where the file systems differ."""
+
+    def place(one: str, other: str) -> str:
+        try:
+            os.link(one, other)
+        except OSError:
+            shutil.copy2(one, other)
+        return other
+
+    shutil.copytree(
+        source, target, copy_function=place, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*without, "training")
+    )

@@ -1,0 +1,68 @@
+"""Finished work of other runs is taken over where it is the same, and only there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from unsee.errors import ConfigError, DataError
+from unsee.experiment import Experiment, StatesTable
+from unsee.runs import Run, run
+
+
+def taken_over(done: Run) -> list[str]:
+    found: list[str] = json.loads((done.folder / "provenance.json").read_text())["taken_over"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def narrower(experiment: Experiment) -> Experiment:
+    """Fewer cells and no further states."""
+    unlearn = replace(experiment.unlearn, methods=("ga",), controls=())
+    settings = {"ga": experiment.method["ga"]}
+    return replace(experiment, unlearn=unlearn, method=settings, states=StatesTable())
+
+
+def test_the_same_models_and_cells_are_taken_over(finished: Run, narrower: Experiment, tmp_path: Path) -> None:
+    done = run(narrower, out=tmp_path / "again", reuse=[finished.folder])
+    learned = {path.name for path in (done.folder / "models").iterdir()}
+    assert set(taken_over(done)) == learned | {cell.id for cell in narrower.cells}
+    ids = [cell.id for cell in narrower.cells]
+    assert_frame_equal(
+        done.results.sort("cell", maintain_order=True),
+        finished.results.filter(pl.col("cell").is_in(ids)).sort("cell", maintain_order=True),
+    )
+    # Its states were not asked for here.
+    assert not list(done.folder.glob("cells/*/states"))
+    assert not (done.folder / "states.parquet").exists()
+
+
+def test_a_removed_source_costs_nothing(finished: Run, narrower: Experiment, tmp_path: Path) -> None:
+    done = run(narrower, out=tmp_path / "again", reuse=[finished.folder])
+    for file in done.folder.rglob("*"):
+        assert not file.is_symlink()
+    again = run(narrower, out=done.folder)
+    assert_frame_equal(again.results, done.results)
+    assert len(taken_over(again)) == len(taken_over(done)) > 0
+
+
+def test_another_recipe_or_states_are_made_anew(finished: Run, narrower: Experiment, tmp_path: Path) -> None:
+    longer = replace(narrower, learn=replace(narrower.learn, epochs=1))
+    assert taken_over(run(longer, out=tmp_path / "longer", reuse=[finished.folder])) == []
+    on_the_way = replace(narrower, states=StatesTable(path=2))
+    taken = taken_over(run(on_the_way, out=tmp_path / "way", reuse=[finished.folder]))
+    assert taken and all(name.startswith(("vanilla", "gold")) and "-none-" not in name for name in taken)
+
+
+def test_what_cannot_be_a_source_is_refused(
+    finished: Run, experiment: Experiment, narrower: Experiment, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="own folder"):
+        run(experiment, out=finished.folder, reuse=[finished.folder])
+    with pytest.raises(DataError, match="is no run folder"):
+        run(narrower, out=tmp_path / "out", reuse=[tmp_path / "nothing"])
