@@ -18,8 +18,8 @@ test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.installed-dev
-	$(BIN)/ruff check src tests perf
-	$(BIN)/ruff format --check src tests perf
+	$(BIN)/ruff check src tests perf studies
+	$(BIN)/ruff format --check src tests perf studies
 	$(BIN)/mypy
 
 numbers: $(VENV)/.installed-dev

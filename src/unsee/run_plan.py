@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unsee.experiment import Cell, Experiment, training_modality
+from unsee.experiment import Cell, Experiment
 from unsee.learned_models import learned_names
 from unsee.learning import taught
 from unsee.progress import duration
 from unsee.run_folder import RunFolder
 from unsee.run_results import load_experiment_benchmark
-from unsee.runs import chosen_cells, limited_retain
+from unsee.runs import chosen_cells, limited_retain, training_questions
 
 if TYPE_CHECKING:
     from unsee.benchmarks.base import Benchmark
@@ -68,16 +68,18 @@ def _weights_gib(model: str) -> float:
 
 
 def _counts(experiment: Experiment, benchmark: Benchmark, cell: Cell) -> tuple[int, int]:
-    """(questions trained on over all passes, questions asked) of a cell."""
-    asked = limited_retain(benchmark.samples(ratio=cell.ratio, seed=cell.draw), experiment.answer.retain_subjects)
+    """(questions trained on over all passes, questions asked in all states) of a cell."""
+    states = experiment.states
+    every = len(limited_retain(benchmark.samples(ratio=cell.ratio, seed=cell.draw), experiment.answer.retain_subjects))
+    again = bool(states.relearn) + len(states.bits)
     if cell.is_learned:
-        return 0, len(asked)
+        return 0, every * (1 + again)
     plan = experiment.plan(cell.entry)
     if "forget" not in plan.method.needs or plan.method.scope is not None:
-        return 0, len(asked)
-    forget = benchmark.training(set="forget", modality=training_modality(cell.modality), ratio=cell.ratio, seed=cell.draw)
+        return 0, every
+    forget = training_questions(experiment, benchmark, cell, "forget")
     sides = 2 if "retain" in plan.method.needs else 1
     passes = (
         plan.options.steps * plan.options.batch_size if plan.options.steps is not None else plan.options.epochs * len(forget)
     )
-    return sides * passes, len(asked)
+    return sides * passes, every * (1 + again + states.path)

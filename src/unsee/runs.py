@@ -30,7 +30,7 @@ from unsee.run_results import judge, load_experiment_benchmark, shortfalls
 if TYPE_CHECKING:
     import polars as pl
 
-    from unsee.benchmarks.base import Benchmark
+    from unsee.benchmarks.base import Benchmark, TrainingModality
     from unsee.methods.base import Side
     from unsee.models.model import Model
     from unsee.sample import Sample
@@ -261,8 +261,8 @@ class _Runner:
         )
         done = unlearn_with_report(
             start,
-            forget=self._taught("forget", cell, cell.modality),
-            retain=self._taught("retain", cell, cell.modality),
+            forget=training_questions(self.experiment, self.benchmark, cell, "forget"),
+            retain=training_questions(self.experiment, self.benchmark, cell, "retain"),
             method=plan.method,
             options=replace(plan.options, seed=cell.seed, loss_mask=unlearn.loss_mask),
             scope=Scope(modules=unlearn.modules, rank=unlearn.lora) if plan.method.scope is None else None,
@@ -283,16 +283,6 @@ class _Runner:
             "trainable_weights": report.trainable_weights,
         }
 
-    def _taught(self, side: Side, cell: Cell, modality: str) -> list[Sample]:
-        """Training questions about one side of a cell's request."""
-        from unsee.benchmarks.base import asked_both_ways
-
-        ask = partial(self.benchmark.training, set=side, ratio=cell.ratio, seed=cell.draw)
-        wanted = training_modality(modality)
-        if not self.experiment.unlearn.paired:
-            return ask(modality=wanted)
-        return [sample for sample in asked_both_ways(ask(modality="both")) if wanted in ("both", sample.modality)]
-
     def _waypoints(self, folder: Path) -> Waypoints | None:
         from unsee.training_state import Waypoints
 
@@ -309,7 +299,7 @@ class _Runner:
             model,
             self.experiment.states,
             learn=self.experiment.learn,
-            forget=self._taught("forget", cell, "both"),
+            forget=training_questions(self.experiment, self.benchmark, cell, "forget", modality="both"),
             seed=cell.draw,
             waypoints=None if cell.is_learned else self._waypoints(folder),
             progress=self.display.stage,
@@ -346,6 +336,19 @@ class _Runner:
     def _questions(self, cell: Cell) -> list[Sample]:
         samples = self.benchmark.samples(ratio=cell.ratio, seed=cell.draw)
         return limited_retain(samples, self.experiment.answer.retain_subjects)
+
+
+def training_questions(
+    experiment: Experiment, benchmark: Benchmark, cell: Cell, side: Side, *, modality: TrainingModality | None = None
+) -> list[Sample]:
+    """What a cell trains on about one side of its request; shown as the cell says unless a modality is given."""
+    from unsee.benchmarks.base import asked_both_ways
+
+    shown = modality or training_modality(cell.modality)
+    ask = partial(benchmark.training, set=side, ratio=cell.ratio, seed=cell.draw)
+    if not experiment.unlearn.paired:
+        return ask(modality=shown)
+    return [sample for sample in asked_both_ways(ask(modality="both")) if shown in ("both", sample.modality)]
 
 
 def limited_retain(samples: Sequence[Sample], most: int | None) -> list[Sample]:

@@ -1,0 +1,261 @@
+"""Does it matter whether unlearning shows the picture or tells the name? Compared where both keep as much of the retain set.
+
+    python studies/modality.py runs/modality runs/modality-image --vision runs/modality-vision runs/modality-image-vision
+
+Reads runs of examples/modality.toml, fills the tables of docs/studies/modality.md and writes its figures and its CSV.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import altair as alt
+import numpy as np
+import polars as pl
+from answers import (
+    MEASURE_TITLES,
+    MEASURES,
+    METHOD_TITLES,
+    SHOWN_TITLES,
+    Array,
+    Asked,
+    Column,
+    Means,
+    Study,
+    columns,
+    interval,
+    markdown,
+    p_value,
+    percent,
+    retain_score,
+)
+from matched import at_retain
+from pages import DASHES, SHAPES, SHOWN, fill, save
+
+from unsee.metrics.holm import holm
+
+LEVELS = (0.95, 0.9)
+SETS = ("forget", "test", "retain", "celebrity")
+ALPHA = 0.05
+LEARNED_TITLES = {"both": "pictures and names", "image_text": "pictures"}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One number of two arms at one retain score.
+
+    Attributes:
+        one, other: values of both arms per seed, [1 + draws]; seeds in which an arm never fell so far are left out.
+    """
+
+    learned: str
+    method: str
+    level: float
+    column: Column
+    one: list[Array]
+    other: list[Array]
+
+    @property
+    def draws(self) -> Array | None:
+        """The difference averaged over seeds; None where no seed has it."""
+        if not self.one:
+            return None
+        each = np.stack(self.one) - np.stack(self.other)
+        # Draws in which an arm does not fall so far have no value.
+        whole = ~np.isnan(each).any(axis=0)
+        return each[:, whole].mean(axis=0) if whole[0] and whole.sum() > len(whole) / 2 else None
+
+
+def path(study: Study, method: str, shown: str, *, seed: int, ratio: float) -> list[Asked] | None:
+    """A method's models from vanilla to the end; None where its cell is not finished."""
+    start = next(study.cells("vanilla", seed=seed, ratio=ratio), None)
+    cell = next(study.cells(method, seed=seed, ratio=ratio, modality=shown), None)
+    if start is None or cell is None:
+        return None
+    return [study.asked(start), *study.way(cell), study.asked(cell)]
+
+
+def differences(learned: str, method: str, ones: Sequence[list[Asked]], others: Sequence[list[Asked]]) -> Iterator[Difference]:
+    """Two arms, seed by seed, at every level, set, measure and way of asking."""
+    for level in LEVELS:
+        pairs: list[tuple[Means, Means]] = []
+        for one, other in zip(ones, others, strict=True):
+            both = at_retain([a.means for a in one], level), at_retain([a.means for a in other], level)
+            if not any(np.isnan(means[column][0]) for means in both for column in columns("forget")):
+                pairs.append(both)
+        for column in columns(*SETS):
+            yield Difference(learned, method, level, column, [a[column] for a, _ in pairs], [b[column] for _, b in pairs])
+
+
+def marked(found: Sequence[Difference]) -> dict[int, bool]:
+    """Which differences stay apart from 0 after Holm's correction over all of them."""
+    tested = {id(one): p_value(one.draws) for one in found if one.draws is not None}
+    return {key: p < ALPHA for key, p in zip(tested, holm(list(tested.values())), strict=True)}
+
+
+def table(found: Sequence[Difference], *, sets: Sequence[str], stars: dict[int, bool]) -> str:
+    """Rows are set and way of asking, columns are measures; each number is one arm minus the other, in points."""
+    rows = []
+    for name in sets:
+        for way, title in SHOWN_TITLES.items():
+            row = [name, title]
+            for measure in MEASURES:
+                one = next((d for d in found if d.column == Column(name, measure, way)), None)
+                row.append(_shown(one, stars))
+            rows.append(row)
+    return markdown(["set", "asked", *(MEASURE_TITLES[measure] for measure in MEASURES)], rows)
+
+
+def _shown(one: Difference | None, stars: dict[int, bool]) -> str:
+    if one is None or one.draws is None:
+        return "not reached"
+    text = percent(one.draws, signed=True) + (" *" if stars[id(one)] else "")
+    return f"**{text}**" if stars[id(one)] else text
+
+
+def long_table(found: Sequence[Difference], *, arms: tuple[str, str], stars: dict[int, bool]) -> pl.DataFrame:
+    """Every number behind the tables, with its seeds."""
+    rows = []
+    for one in found:
+        draws = one.draws
+        low, high = (None, None) if draws is None else interval(draws)
+        rows.append(
+            {
+                "learned_from": one.learned,
+                "method": one.method,
+                "retain_score": one.level,
+                **one.column._asdict(),
+                "first": arms[0],
+                "second": arms[1],
+                "value_first": float(np.mean([a[0] for a in one.one])) if one.one else None,
+                "value_second": float(np.mean([a[0] for a in one.other])) if one.other else None,
+                "difference": None if draws is None else float(draws[0]),
+                "ci_low": low,
+                "ci_high": high,
+                "after_holm": stars.get(id(one)),
+                "seeds": len(one.one),
+                "difference_per_seed": " ".join(f"{a[0] - b[0]:+.3f}" for a, b in zip(one.one, one.other, strict=True)),
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def way_figure(paths: dict[tuple[str, str], list[list[Asked]]]) -> alt.TopLevelMixin:
+    """What is still told about forgotten people, over what is still told about the others, from vanilla to the end."""
+    rows = []
+    for (method, shown), seeds in paths.items():
+        for seed, way in enumerate(seeds):
+            start = retain_score(way[0].means)[0]
+            for order, asked in enumerate(way):
+                kept = 100 * retain_score(asked.means)[0] / start
+                for column in columns("forget"):
+                    rows.append(
+                        {
+                            "kept": kept,
+                            "told": 100 * float(asked.means[column][0]),
+                            "order": order,
+                            "line": f"{method}/{shown}/{seed}",
+                            "unlearned": SHOWN_TITLES[shown],
+                            "asked": f"{METHOD_TITLES[method]}, asked {SHOWN_TITLES[column.modality]}",
+                            "measure": MEASURE_TITLES[column.measure],
+                        }
+                    )
+    base = alt.Chart(alt.Data(values=rows)).encode(
+        x=alt.X("kept:Q", title="retain score, % of vanilla", scale=alt.Scale(reverse=True, zero=False, domainMax=101)),
+        y=alt.Y("told:Q", title="forget set, %", scale=alt.Scale(domain=[0, 100])),
+        color=alt.Color("unlearned:N", title="unlearned", scale=SHOWN, legend=alt.Legend(orient="top")),
+        detail="line:N",
+        order="order:Q",
+    )
+    lines = base.mark_line(strokeWidth=1.4, opacity=0.8, clip=True).encode(
+        strokeDash=alt.StrokeDash("unlearned:N", scale=DASHES, title="unlearned")
+    )
+    dots = base.mark_point(size=22, filled=True, opacity=0.9, clip=True).encode(
+        shape=alt.Shape("unlearned:N", scale=SHAPES, title="unlearned")
+    )
+    return (
+        (lines + dots)
+        .properties(width=175, height=130)
+        .facet(
+            column=alt.Column("measure:N", title=None, sort=list(MEASURE_TITLES.values())),
+            row=alt.Row("asked:N", title=None, header=alt.Header(labelAngle=-90, labelOrient="left")),
+        )
+    )
+
+
+def start_table(studies: Sequence[Study], ratio: float) -> str:
+    """What vanilla and gold know of the forget people before anything is unlearned, averaged over seeds."""
+    rows = []
+    for study in studies:
+        for role in ("vanilla", "gold"):
+            cells = [cell for seed in study.experiment.seeds for cell in study.cells(role, seed=seed, ratio=ratio)]
+            means = [study.asked(cell).means for cell in cells]
+            for way, title in SHOWN_TITLES.items():
+                values = [np.mean([m[Column("forget", measure, way)] for m in means], axis=0) for measure in MEASURES]
+                rows.append([LEARNED_TITLES[study.experiment.learn.learn_modality], role, title, *map(percent, values)])
+    return markdown(["learned from", "model", "asked", *MEASURE_TITLES.values()], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, help="one run per way of learning, the vision tower frozen")
+    parser.add_argument("--vision", nargs="*", type=Path, default=[], help="the same with the vision tower trainable")
+    parser.add_argument("--page", type=Path, default=Path("docs/studies/modality.md"))
+    arguments = parser.parse_args()
+    folder, name = arguments.page.parent, arguments.page.stem
+    studies = [Study(run) for run in arguments.runs]
+    ratio = studies[0].experiment.unlearn.forget_ratios[0]
+    parts = {"start": start_table(studies, ratio)}
+    found: list[Difference] = []
+    vision: list[Difference] = []
+    frozen: dict[tuple[str, str], list[list[Asked]]] = {}
+    for study in studies:
+        learned = study.experiment.learn.learn_modality
+        paths = {}
+        for method in study.experiment.unlearn.methods:
+            for shown in SHOWN_TITLES:
+                ways = [path(study, method, shown, seed=seed, ratio=ratio) for seed in study.experiment.seeds]
+                paths[method, shown] = [way for way in ways if way is not None]
+            found += differences(learned, method, paths[method, "image_text"], paths[method, "text"])
+            frozen[learned, method] = paths[method, "image_text"]
+        save(way_figure(paths), folder / f"{name}-{learned.replace('_', '-')}.png")
+    for run in arguments.vision:
+        study = Study(run)
+        learned = study.experiment.learn.learn_modality
+        for method in study.experiment.unlearn.methods:
+            ways = [path(study, method, "image_text", seed=seed, ratio=ratio) for seed in study.experiment.seeds]
+            vision += differences(learned, method, [way for way in ways if way is not None], frozen[learned, method])
+    stars = marked(found) | marked(vision)
+    for study in studies:
+        learned = study.experiment.learn.learn_modality
+        for level in LEVELS:
+            for sets, label in ((SETS[:2], "forget"), (SETS[2:], "keep")):
+                lines = []
+                for method in study.experiment.unlearn.methods:
+                    mine = [d for d in found if (d.learned, d.method, d.level) == (learned, method, level)]
+                    seeds = len(mine[0].one) if mine else 0
+                    lines += [
+                        f"**{METHOD_TITLES[method]}** ({seeds} of {len(study.experiment.seeds)} seeds)",
+                        "",
+                        table(mine, sets=sets, stars=stars),
+                        "",
+                    ]
+                parts[f"{learned}-{round(100 * level)}-{label}"] = "\n".join(lines)
+    for learned in {one.learned for one in vision}:
+        lines = []
+        for method in dict.fromkeys(one.method for one in vision):
+            mine = [d for d in vision if (d.learned, d.method, d.level) == (learned, method, LEVELS[0])]
+            lines += [f"**{METHOD_TITLES[method]}**", "", table(mine, sets=SETS[:2], stars=stars), ""]
+        parts[f"vision-{learned}"] = "\n".join(lines)
+    tables = [long_table(found, arms=("image_text", "text"), stars=stars)]
+    if vision:
+        tables.append(long_table(vision, arms=("vision trainable", "vision frozen"), stars=stars))
+    pl.concat(tables, how="vertical_relaxed").write_csv(folder / f"{name}.csv", float_precision=4)
+    fill(arguments.page, parts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Numerics behind the study pages: values at a matched retain score, differences, and pages filled between markers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+STUDIES = Path(__file__).parent.parent / "studies"
+sys.path.insert(0, str(STUDIES))
+
+import answers  # noqa: E402
+import modality  # noqa: E402
+import survives  # noqa: E402
+from matched import at_retain  # noqa: E402
+from pages import fill  # noqa: E402
+
+from unsee.runs import Run  # noqa: E402
+
+FORGET = answers.Column("forget", "accuracy", "text")
+
+
+def point(kept: list[float], forget: list[float]) -> dict[answers.Column, np.ndarray]:
+    """Means with two draws: every retain measure is `kept`."""
+    retain = {column: np.array(kept) for column in answers.columns("retain")}
+    return {**retain, FORGET: np.array(forget)}
+
+
+def test_values_are_interpolated_where_retain_first_falls_to_the_level() -> None:
+    path = [
+        point([0.8, 0.5], [1.0, 1.0]),
+        point([0.8, 0.45], [0.6, 0.5]),
+        point([0.6, 0.6], [0.2, 0.1]),
+        point([0.2, 0.2], [0, 0]),
+    ]
+    # Level 0.9 of 0.8 is 0.72, between 0.8 and 0.6: two fifths of the way from 0.6 to 0.2.
+    # In the second draw 0.45 is 0.9 of 0.5 exactly: the second point itself, and what rises later does not matter.
+    np.testing.assert_allclose(at_retain(path, 0.9)[FORGET], [0.6 - 0.4 * 0.4, 0.5])
+    for column in answers.columns("retain", measures=answers.TOLD):
+        np.testing.assert_allclose(at_retain(path, 0.9)[column], [0.72, 0.45])
+
+
+def test_a_path_that_keeps_more_has_no_value_there() -> None:
+    path = [point([0.8, 0.8], [1.0, 1.0]), point([0.79, 0.6], [0.5, 0.5])]
+    found = at_retain(path, 0.95)[FORGET]
+    assert np.isnan(found[0])
+    assert found[1] == pytest.approx(1.0 - 0.5 * (0.04 / 0.2))
+
+
+def test_seeds_that_never_fall_so_far_are_left_out_and_counted() -> None:
+    def way(kept: float, told: float) -> list[answers.Asked]:
+        ends = (point([1.0, 1.0], [1.0, 1.0]), point([kept, kept], [told, told]))
+        filled = [dict.fromkeys(answers.columns(*modality.SETS), np.ones(2)) | end for end in ends]
+        return [answers.Asked(cell=None, state="end", means=means) for means in filled]  # type: ignore[arg-type]
+
+    ones, others = [way(0.9, 0.4), way(0.99, 0.2)], [way(0.9, 0.6), way(0.9, 0.8)]
+    found = [d for d in modality.differences("both", "npo", ones, others) if d.column == FORGET]
+    assert [d.level for d in found] == [0.95, 0.9]
+    assert [len(d.one) for d in found] == [1, 1]
+    np.testing.assert_allclose(found[1].draws, [-0.2, -0.2])
+    np.testing.assert_allclose(found[0].draws, [-0.1, -0.1])
+
+
+def test_p_values_and_marks() -> None:
+    draws = np.concatenate([[0.5], np.full(1000, 0.5)])
+    assert answers.p_value(draws) == pytest.approx(1 / 1000)
+    assert answers.p_value(np.concatenate([[0.0], np.linspace(-1, 1, 1000)])) == pytest.approx(1.0)
+    assert answers.percent(np.array([0.5, 0.4, 0.6]), signed=True).startswith("+50 (+40")
+
+
+def test_means_of_a_run_are_those_of_its_results(finished: Run) -> None:
+    import polars as pl
+
+    study = answers.Study(finished.folder)
+    (seed,), (ratio,) = study.experiment.seeds, study.experiment.unlearn.forget_ratios
+    cell = next(study.cells("vanilla", seed=seed, ratio=ratio))
+    means = study.asked(cell).means
+    column = answers.Column("forget", "accuracy", "text")
+    row = finished.results.filter(
+        (pl.col("cell") == cell.id)
+        & (pl.col("set") == "forget")
+        & (pl.col("task") == "classification")
+        & (pl.col("modality") == "text")
+        & (pl.col("metric") == "accuracy")
+        & (pl.col("view") == "options")
+        & (pl.col("protocol") == "strict")
+        & pl.col("baseline").is_null()
+        & ~pl.col("gated")
+        & pl.col("group").is_null()
+        & pl.col("level").is_null()
+    )
+    assert means[column][0] == pytest.approx(row["value"].item())
+    assert answers.interval(means[column]) == pytest.approx((row["ci_low"].item(), row["ci_high"].item()), abs=0.15)
+    npo = next(study.cells("npo", seed=seed, ratio=ratio, modality="mixed"))
+    assert [asked.state for asked in study.way(npo)] == ["step-00000002"]
+
+
+def test_what_is_told_averages_the_measures_that_a_guess_does_not_raise() -> None:
+    means = {column: np.array([0.9]) for column in answers.columns("forget")}
+    for number, column in enumerate(answers.columns("forget", measures=answers.TOLD)):
+        means[column] = np.array([number / 10])
+    # Choice, fact and cloze, each with the picture (0, .2, .4) and by name (.1, .3, .5).
+    assert survives.told(means)[0] == pytest.approx(0.25)
+    assert survives.told(means, "text")[0] == pytest.approx(0.3)
+
+
+def test_pages_are_filled_between_markers_only(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("Before\n<!-- table -->\nold\n<!-- end table -->\nAfter\n")
+    fill(page, {"table": "| new \\1 |"})
+    assert page.read_text() == "Before\n<!-- table -->\n| new \\1 |\n<!-- end table -->\nAfter\n"
+    with pytest.raises(ValueError, match="no markers <!-- other -->"):
+        fill(page, {"other": "x"})
