@@ -24,8 +24,8 @@ from unsee.methods.ga import GradientAscent
 from unsee.progress import Display, duration
 from unsee.run_folder import RunFolder
 from unsee.run_plan import plan_run
-from unsee.run_results import rescore, shortfalls
-from unsee.runs import Run, chosen_cells, limited_retain, run
+from unsee.run_results import limited_retain, rescore, shortfalls
+from unsee.runs import Run, chosen_cells, run
 from unsee.schemas import RECORDS, RESULTS
 
 

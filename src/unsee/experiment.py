@@ -20,6 +20,7 @@ from unsee.learning import LearnOptions
 from unsee.method_plans import CONTROLS, MethodPlan, method_plan, split_variant
 from unsee.methods import method_names
 from unsee.provenance import digest
+from unsee.sample import SetName
 from unsee.settings import assignments, build, convert, plain, put, show
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class StatesTable:
     """questions per step of relearning"""
     bits: tuple[int, ...] = ()
     """widths to which the weights are rounded, for example 8 and 4"""
+    sets: tuple[SetName, ...] = ()
+    """sets that further states are asked about; all where empty"""
 
 
 @dataclass(frozen=True)
@@ -355,8 +358,9 @@ def check(experiment: Experiment) -> None:
         ("unlearn.modules", unlearn.modules),
         ("answer.protocols", answer.protocols),
         ("states.bits", states.bits),
+        ("states.sets", states.sets),
     ):
-        if not values and key not in ("unlearn.controls", "unlearn.methods", "states.bits"):
+        if not values and key not in ("unlearn.controls", "unlearn.methods", "states.bits", "states.sets"):
             raise ConfigError(f"{key} is empty; name at least one")
         if len(set(values)) != len(values):
             raise ConfigError(f"{key} = {show(list(values))} names one thing twice; remove the second")

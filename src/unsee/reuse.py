@@ -96,9 +96,12 @@ def _same_model(source: RunFolder, wanted: LearnedName) -> Path | None:
 
 def _covers(theirs: StatesTable, ours: StatesTable) -> bool:
     """Whether cells made with `theirs` hold all further states that `ours` asks for."""
-    path = ours.path in (0, theirs.path)
-    relearn = not ours.relearn or plain(theirs) | {"path": 0, "bits": []} == plain(ours) | {"path": 0, "bits": []}
-    return path and relearn and set(ours.bits) <= set(theirs.bits)
+    if not asks_states(ours):
+        return True
+    apart = {"path": 0, "bits": [], "sets": []}
+    relearn = not ours.relearn or plain(theirs) | apart == plain(ours) | apart
+    sets = not theirs.sets or (bool(ours.sets) and set(ours.sets) <= set(theirs.sets))
+    return ours.path in (0, theirs.path) and relearn and set(ours.bits) <= set(theirs.bits) and sets
 
 
 def _link(source: Path, target: Path, *, without: Sequence[str] = ()) -> None:

@@ -11,8 +11,8 @@ from unsee.learned_models import learned_names
 from unsee.learning import taught
 from unsee.progress import duration
 from unsee.run_folder import RunFolder
-from unsee.run_results import load_experiment_benchmark
-from unsee.runs import chosen_cells, limited_retain, training_questions
+from unsee.run_results import limited_retain, load_experiment_benchmark
+from unsee.runs import chosen_cells, training_questions
 
 if TYPE_CHECKING:
     from unsee.benchmarks.base import Benchmark
@@ -70,10 +70,11 @@ def _weights_gib(model: str) -> float:
 def _counts(experiment: Experiment, benchmark: Benchmark, cell: Cell) -> tuple[int, int]:
     """(questions trained on over all passes, questions asked in all states) of a cell."""
     states = experiment.states
-    every = len(limited_retain(benchmark.samples(ratio=cell.ratio, seed=cell.draw), experiment.answer.retain_subjects))
-    again = bool(states.relearn) + len(states.bits)
+    asked = limited_retain(benchmark.samples(ratio=cell.ratio, seed=cell.draw), experiment.answer.retain_subjects)
+    every, again = len(asked), bool(states.relearn) + len(states.bits)
+    in_states = sum(sample.set in states.sets for sample in asked) if states.sets else every
     if cell.is_learned:
-        return 0, every * (1 + again)
+        return 0, every + in_states * again
     plan = experiment.plan(cell.entry)
     if "forget" not in plan.method.needs or plan.method.scope is not None:
         return 0, every
@@ -82,4 +83,4 @@ def _counts(experiment: Experiment, benchmark: Benchmark, cell: Cell) -> tuple[i
     passes = (
         plan.options.steps * plan.options.batch_size if plan.options.steps is not None else plan.options.epochs * len(forget)
     )
-    return sides * passes, every * (1 + again + states.path)
+    return sides * passes, every + in_states * (again + states.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from unsee.benchmarks.base import Benchmark
     from unsee.metrics.gate import Gate
     from unsee.metrics.scoring import CellInfo
+    from unsee.sample import Sample
 
 TRAINING_ACCURACY = 0.95
 """Share of its training questions that a learned model answers word for word, at least."""
@@ -45,6 +46,15 @@ def load_experiment_benchmark(experiment: Experiment) -> Benchmark:
     return load_benchmark(Path(table.path), **options)
 
 
+def limited_retain(samples: Sequence[Sample], most: int | None) -> list[Sample]:
+    """All samples, of the set `retain` those of at most `most` subjects spread evenly over it."""
+    subjects = list(dict.fromkeys(sample.subject for sample in samples if sample.set == "retain"))
+    if most is None or len(subjects) <= most:
+        return list(samples)
+    kept: Mapping[str, None] = dict.fromkeys(subjects[i * len(subjects) // most] for i in range(most))
+    return [sample for sample in samples if sample.set != "retain" or sample.subject in kept]
+
+
 def judge(
     experiment: Experiment,
     folder: RunFolder,
@@ -65,7 +75,7 @@ def judge(
     parts, done = [], 0
     for ratio, draw in dict.fromkeys((cell.ratio, cell.draw) for cell in cells):
         request = [cell for cell in experiment.cells if (cell.ratio, cell.draw) == (ratio, draw)]
-        samples = benchmark.samples(ratio=ratio, seed=draw)
+        samples = limited_retain(benchmark.samples(ratio=ratio, seed=draw), experiment.answer.retain_subjects)
         gate = knowledge_gate(experiment, folder, benchmark, ratio, draw)
         vanilla, gold, noise = (
             next((judged_records(folder, cell) for cell in request if fits(cell)), None)

@@ -10,7 +10,7 @@ written, so the same command goes on where it stopped and gives the same results
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -25,7 +25,8 @@ from unsee.learned_models import LearnedModels, learned_names
 from unsee.progress import Display
 from unsee.provenance import peak_memory_gib, reset_peak_memory
 from unsee.run_folder import RunFolder
-from unsee.run_results import judge, load_experiment_benchmark, shortfalls
+from unsee.run_results import judge, limited_retain, load_experiment_benchmark, shortfalls
+from unsee.sample import SETS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -304,8 +305,9 @@ class _Runner:
             waypoints=None if cell.is_learned else self._waypoints(folder),
             progress=self.display.stage,
         )
+        sets = self.experiment.states.sets
         for state in states:
-            asked = [sample for sample in self._questions(cell) if state.asks(sample)]
+            asked = [sample for sample in self._questions(cell) if state.asks(sample) and sample.set in (sets or SETS)]
             self._answer(cell, state.model, self.folder.state(cell, state.name), asked, stage=f"answering, {state.name}")
 
     def _answer(
@@ -349,12 +351,3 @@ def training_questions(
     if not experiment.unlearn.paired:
         return ask(modality=shown)
     return [sample for sample in asked_both_ways(ask(modality="both")) if shown in ("both", sample.modality)]
-
-
-def limited_retain(samples: Sequence[Sample], most: int | None) -> list[Sample]:
-    """All samples, of the set `retain` those of at most `most` subjects spread evenly over it."""
-    subjects = list(dict.fromkeys(sample.subject for sample in samples if sample.set == "retain"))
-    if most is None or len(subjects) <= most:
-        return list(samples)
-    kept: Mapping[str, None] = dict.fromkeys(subjects[i * len(subjects) // most] for i in range(most))
-    return [sample for sample in samples if sample.set != "retain" or sample.subject in kept]
