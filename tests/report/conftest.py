@@ -24,6 +24,16 @@ WIDE = Plan(
     ratios=(0.1,),
     modalities=("image_text", "text"),
 )
+STATES = Plan(
+    name="states",
+    forget=3,
+    retain=4,
+    near=1,
+    celebrities=2,
+    methods=("vanilla", "gold", "do_nothing", "graddiff", "npo"),
+    modalities=("image_text", "text"),
+    states=("step-00000020", "step-00000040", "int4", "int8", "relearned"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +53,12 @@ def small_page(small_run: Path) -> str:
 def wide_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two ways of unlearning, two protocols and a general set; tests must not write into it."""
     return fabricate_run(tmp_path_factory.mktemp("runs") / "wide", WIDE)
+
+
+@pytest.fixture(scope="session")
+def states_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose models were asked in further states; tests must not write into it."""
+    return fabricate_run(tmp_path_factory.mktemp("runs") / "states", STATES)
 
 
 def opened(html: str) -> str:

@@ -54,6 +54,8 @@ BEHAVIOUR = {
     "idk": (0.5, 0.66, 0.93, 0.84, 0.92, 0.0),
 }
 CONTROLS = ("vanilla", "gold", "second_gold", "do_nothing", "prompt_guard")
+# How far a state lies from vanilla (0) to the end of unlearning (1); states on the way lie between.
+FAR = {"relearned": 0.6, "int8": 0.97, "int4": 0.75}
 SETS = ("forget", "test", "retain", "near_retain", "celebrity")
 LEVELS = ("near", "far", "foreign")
 
@@ -73,6 +75,7 @@ class Plan:
     ratios: tuple[float, ...] = (0.15,)
     modalities: tuple[str, ...] = ("mixed",)
     seeds: tuple[int, ...] = (0,)
+    states: tuple[str, ...] = ()
     hostile: bool = True
     finished: bool = True
 
@@ -181,13 +184,11 @@ def _person(subject: str, name: str, set_name: str, rng: random.Random, *, hosti
 
 
 def answer_as(
-    method: str, sample: Sample, cell: str, rng: random.Random, *, hostile: bool, protocol: str = "strict"
+    method: str, sample: Sample, cell: str, rng: random.Random, *, hostile: bool, protocol: str = "strict", far: float = 1.0
 ) -> list[dict[str, Any]]:
-    """Records of one sample as a model of BEHAVIOUR would give them."""
-    chance, gibberish = (
-        BEHAVIOUR[method][SETS.index("celebrity" if sample.set == "general" else sample.set)],
-        BEHAVIOUR[method][5],
-    )
+    """Records of one sample as a model of BEHAVIOUR would give them, `far` of the way from vanilla."""
+    place = SETS.index("celebrity" if sample.set == "general" else sample.set)
+    chance, gibberish = (far * BEHAVIOUR[method][n] + (1 - far) * BEHAVIOUR["vanilla"][n] for n in (place, 5))
     if "gold" in method and sample.set in ("forget", "test") and sample.task != "classification":
         chance = 0.08  # No options to guess from.
     right, broken = rng.random() < chance, rng.random() < gibberish
@@ -285,6 +286,7 @@ def fabricate_run(folder: Path, plan: Plan | None = None) -> Path:
     )
     gate = make_gate(samples)
     results: list[pl.DataFrame] = []
+    states: list[pl.DataFrame] = []
     for ratio in plan.ratios:
         for seed in plan.seeds:
             answers: dict[str, pl.DataFrame] = {}
@@ -322,9 +324,39 @@ def fabricate_run(folder: Path, plan: Plan | None = None) -> Path:
             anchors = {c.method: answers[c.cell] for c in cells if c.method in ("vanilla", "gold") and c.seed == seed}
             if plan.finished:
                 results += [score(answers[c.cell], samples, cell=c, gate=gate, bootstrap=100, **anchors) for c in cells]
+                states += [_state(plan, name, samples, cells, anchors["vanilla"], gate) for name in plan.states]
+    if states:
+        pl.concat(states).write_parquet(folder / "states.parquet")
     if results:
         pl.concat(results).write_parquet(folder / "results.parquet")
     return folder
+
+
+def _state(
+    plan: Plan, name: str, samples: Sequence[Sample], cells: Sequence[CellInfo], vanilla: pl.DataFrame, gate: Gate
+) -> pl.DataFrame:
+    """Values of one state of every model that has it."""
+    step = int(name.removeprefix("step-")) if name.startswith("step-") else None
+    far = FAR[name] if step is None else step / 60
+    answers = {}
+    for cell in cells:
+        if cell.method in ("do_nothing", "prompt_guard") or (step is not None and cell.method in CONTROLS):
+            continue
+        rng = random.Random(f"{cell.cell}{name}")
+        fixed = 1.0 if cell.method in CONTROLS else far
+        rows = [
+            row
+            for protocol in plan.protocols
+            for s in samples
+            for row in answer_as(cell.method, s, cell.cell, rng, hostile=plan.hostile, protocol=protocol, far=fixed)
+        ]
+        answers[cell] = pl.DataFrame(rows, schema=RECORDS)
+    gold = next((records for cell, records in answers.items() if cell.method == "gold"), None)
+    made = [
+        score(records, samples, cell=cell, gate=gate, bootstrap=100, vanilla=vanilla, gold=gold)
+        for cell, records in answers.items()
+    ]
+    return pl.concat(made).with_columns(pl.lit(name).alias("state"), pl.lit(step, dtype=pl.Int64).alias("step"))
 
 
 if __name__ == "__main__":

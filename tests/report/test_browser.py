@@ -34,6 +34,13 @@ def wide_page(wide_run: Path) -> Path:
     return write_report(wide_run)
 
 
+@pytest.fixture(scope="module")
+def states_page(states_run: Path) -> Path:
+    from unsee.report import write_report
+
+    return write_report(states_run)
+
+
 def wait(browser: Browser, condition: str) -> None:
     """Until a JavaScript condition holds."""
     end = time.monotonic() + 30
@@ -120,6 +127,29 @@ def test_the_trade_off_has_an_axis_and_the_matrix_a_model(browser: Browser, page
     assert browser.run(titles) == "Retain,Celebrity,Near-retain,Model utility"
     choose(browser, "model", "0")
     assert browser.run(SHOWN.format(".matrix") + ".map(p => p.innerText).join()").startswith("Vanilla:")
+
+
+def test_ways_and_states_follow_the_switches(browser: Browser, states_page: Path):
+    browser.messages.clear()
+    for width, dark in ((1280, False), (390, True)):
+        load(browser, states_page, width=width, dark=dark)
+        assert browser.run("document.documentElement.scrollWidth") <= width
+    titles = (
+        SHOWN.format(".paths") + ".map(p => p.querySelector('figcaption').firstChild.textContent.trim().split('.')[0]).join()"
+    )
+    shown = (
+        SHOWN.format(".states") + ".map(p => p.dataset.modality + p.dataset.gated + Boolean(p.querySelector('table'))).join()"
+    )
+    assert browser.run(titles) == "Retain" and browser.run(shown) == "image_textFalsetrue"
+    choose(browser, "axis", "3")
+    choose(browser, "modality", "text")
+    assert browser.run(titles) == "Model utility" and browser.run(shown) == "textFalsetrue"
+    choose(browser, "scope", "1")
+    bodies = (
+        "[...document.querySelectorAll('.states > .panel:not([hidden]) tbody:not([hidden]) .request')].map(t => t.innerText)"
+    )
+    assert browser.run(bodies) == ["Forget 15\u00a0%, unlearned from text only"]
+    assert browser.run(titles) == "Model utility" and browser.messages == []
 
 
 def test_switches_obey_the_keyboard(browser: Browser, page: Path):

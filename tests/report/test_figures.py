@@ -6,7 +6,7 @@ from unsee.report.figures.bars import Bar, Panel, bar_panels
 from unsee.report.figures.matrix import fact_matrix
 from unsee.report.figures.question_cards import Card, Said, draw_card
 from unsee.report.figures.svg import ACCENT, PAPER, grid
-from unsee.report.figures.trade_off import Dot, trade_off
+from unsee.report.figures.trade_off import Dot, Path, trade_off
 
 HOSTILE = "</text><script>alert(1)</script>"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -61,6 +61,44 @@ def test_one_family_has_one_shape():
         return {e.get("d", "") for e in tree.iter(f"{SVG}path") if e.get("fill") == ACCENT and e.get("stroke") == ACCENT}
 
     assert len(shapes(("npo", "npo"))) == 1 and len(shapes(("npo", "ga"))) == 2
+
+
+def ways(picture: str) -> list[ElementTree.Element]:
+    """Lines of methods, in the order they were given."""
+    tree = ElementTree.fromstring(picture)
+    return [e for e in tree.iter(f"{SVG}path") if e.get("stroke") == ACCENT and "L" in e.get("d", "") and not e.get("fill")]
+
+
+def test_a_path_keeps_its_order_and_its_dashes():
+    there_and_back = Path([(0, 100), (50, 80), (20, 60)], "npo", 0)
+    across = Path([(0, 100), (60, 40)], "ga", 1)
+    dots = [dot("NPO", 20, 60, "npo"), dot("GA", 60, 40, "ga")]
+    picture = trade_off(dots, paths=[there_and_back, across], x_title="x", y_title="y", prefix="t", title="A title")
+    first, second = ways(picture)
+    places = [tuple(map(float, pair.split(","))) for pair in first.get("d", "").removeprefix("M").split("L")]
+    # Right, then back to the left, and always downwards.
+    assert places[1][0] > places[2][0] > places[0][0] and places[0][1] < places[1][1] < places[2][1]
+    assert first.get("stroke-dasharray") != second.get("stroke-dasharray")
+    assert "A title" in texts(picture)
+
+
+def test_marks_on_a_path_are_small_hollow_and_shaped_like_its_end():
+    dots = [dot("GA", 60, 40, "ga"), dot("NPO", 20, 60, "npo")]
+    paths = [Path([(0, 100), (10, 80), (20, 60)], "npo")]
+    tree = ElementTree.fromstring(trade_off(dots, paths=paths, x_title="x", y_title="y", prefix="t"))
+    marks = {
+        fill: [e for e in tree.iter(f"{SVG}path") if e.get("stroke") == ACCENT and e.get("fill") == fill]
+        for fill in (ACCENT, PAPER)
+    }
+    (between,) = marks[PAPER]
+    # The second method is a square, drawn by horizontal and vertical lines.
+    assert "A" not in between.get("d", "") and "A" not in marks[ACCENT][1].get("d", "") and "A" in marks[ACCENT][0].get("d", "")
+
+
+def test_the_axis_reaches_down_to_the_lowest_point_on_the_way():
+    dots = [dot("a", 20, 90), dot("b", 40, 95)]
+    low = [Path([(0, 95), (10, 20), (20, 90)], "a")]
+    assert texts(trade_off(dots, paths=low, x_title="x", y_title="y", prefix="t")).count("0") == 2
 
 
 def test_bars_are_told_apart_without_colour():

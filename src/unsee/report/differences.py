@@ -252,7 +252,4 @@ def _unlearned(members: Sequence[Scope]) -> list[str]:
 
 def _ratios(sources: Sources) -> dict[float | None, list[Scope]]:
     """Shares that were unlearned in several modalities."""
-    found: dict[float | None, list[Scope]] = {}
-    for scope in sources.requests:
-        found.setdefault(scope.forget_ratio, []).append(scope)
-    return {ratio: members for ratio, members in found.items() if len(members) > 1}
+    return {ratio: members for ratio, members in sources.ratios.items() if len(members) > 1}

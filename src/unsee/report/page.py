@@ -19,8 +19,10 @@ from unsee.report.gallery import counts, gallery_data
 from unsee.report.headline import headline, leading
 from unsee.report.main_table import Row, Scope, Slice
 from unsee.report.panels import paper_panels, summary_panels
+from unsee.report.paths import path_panels
 from unsee.report.run_data import RunData
 from unsee.report.sources import Source, Sources, Switch, file_stem, switches, which_title
+from unsee.report.states import state_panels, state_words
 from unsee.report.trade_offs import axes, axis_switch, trade_off_panels
 from unsee.report.vocabulary import GLOSSARY, method_title
 
@@ -59,6 +61,9 @@ def page_of(run: RunData) -> dict[str, Any]:
         "examples": example_figure(answers, focus=focus, name=sources.name),
         "axis": axis,
         "trade_off": trade_off_panels(sources),
+        "paths": path_panels(sources),
+        "states": state_panels(sources),
+        "state_words": state_words(sources),
         "compare": compare,
         "differences": bars,
         "grades": grade_panels(sources),

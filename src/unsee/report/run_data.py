@@ -6,11 +6,12 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.errors import DataError, UserError
-from unsee.schemas import RECORDS, RESULTS
+from unsee.schemas import RECORDS, RESULTS, STATES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,6 +46,11 @@ class RunData:
     @property
     def is_demo(self) -> bool:
         return self.name == "demo"
+
+    @cached_property
+    def states(self) -> pl.DataFrame:
+        """Values of further states, schema STATES; no rows where the run asked none. Read when first needed."""
+        return _read_table(self.folder / "states.parquet", STATES)
 
     def absent(self, scope: Scope) -> dict[tuple[str, str | None], str]:
         """Why each planned model may have no values for a request: (method, variant) -> reason."""

@@ -76,6 +76,14 @@ class Sources:
         """Requests of all runs, those of the first run first."""
         return list(dict.fromkeys(scope for source in self.runs for scope in source.requests))
 
+    @property
+    def ratios(self) -> dict[float | None, list[Scope]]:
+        """Requests by the share of subjects that they forget."""
+        found: dict[float | None, list[Scope]] = {}
+        for scope in self.requests:
+            found.setdefault(scope.forget_ratio, []).append(scope)
+        return found
+
     @cached_property
     def choices(self) -> list[Slice]:
         return list(dict.fromkeys(which for source in self.runs for which in source.choices))

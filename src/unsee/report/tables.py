@@ -108,6 +108,11 @@ class Table:
             found.append(Group(title, arrow, SET_HINTS.get(name, ""), listed))
         return found
 
+    @property
+    def openings(self) -> set[str]:
+        """Keys of the headings that begin a group."""
+        return {group.headings[0].key for group in self.groups} if self.grouped else set()
+
     @cached_property
     def notes(self) -> Notes:
         """Why values are missing or limited, numbered."""

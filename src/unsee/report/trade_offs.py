@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from unsee.report.columns import Column
 from unsee.report.figures.svg import Figure
 from unsee.report.figures.trade_off import Dot, trade_off
-from unsee.report.main_table import Cell, Row, Scope, Slice
+from unsee.report.main_table import Row, Scope, Slice
 from unsee.report.panels import Panel, suffix
 from unsee.report.sources import Sources, Switch, keys_of, which_title
 from unsee.report.vocabulary import SECOND, TASK_TITLES, brief, set_title
 
 FORGETTING = "forget/classification"
-_X_TITLE = "Forget questions not answered right, %"
+X_TITLE = "Forget questions not answered right, %"
 
 
 class Axis(NamedTuple):
@@ -56,47 +57,45 @@ def trade_off_panels(sources: Sources) -> list[Panel]:
         return []
     for scope in sources.requests:
         for which in sources.choices:
-            listed = sources.rows(scope, which)
-            whole = {
-                (r.method, r.variant, r.tag): r for r in sources.rows(scope, Slice(sources.protocols[0], None, which.gated))
-            }
+            listed = with_utility(sources.rows(scope, which), sources.rows(scope, whole_of(sources, which)))
             for number, axis in enumerate(axes(sources.columns)):
                 keys = keys_of(which, scope=sources.scope_keys(scope), axis=str(number))
-                panels.append(Panel(keys, figure=_figure(sources, scope, which, axis, listed, whole, "-".join(keys.values()))))
+                panels.append(Panel(keys, figure=_figure(sources, scope, which, axis, listed, "-".join(keys.values()))))
     return panels
 
 
-def _figure(
-    sources: Sources,
-    scope: Scope,
-    which: Slice,
-    axis: Axis,
-    listed: Sequence[Row],
-    whole: dict[tuple[str, str | None, str], Row],
-    place: str,
-) -> Figure:
-    cells = {}
-    for row in listed:
-        key = (row.method, row.variant, row.tag)
-        from_whole = axis.key == "model_utility" and key in whole
-        cells[key] = (whole[key] if from_whole else row).cells.get(axis.key)
-    dots = [
-        dot
-        for row in listed
-        if (dot := _dot(row, row.cells.get(FORGETTING), cells[row.method, row.variant, row.tag])) is not None
+def whole_of(sources: Sources, which: Slice) -> Slice:
+    """The slice whose model utility belongs to a slice: it rests on the first protocol whatever is chosen."""
+    return Slice(sources.protocols[0], None, which.gated)
+
+
+def with_utility(listed: Sequence[Row], whole: Sequence[Row]) -> list[Row]:
+    """Rows with the model utility of the same models in `whole`."""
+    found = {(row.method, row.variant, row.tag): row.cells.get("model_utility") for row in whole}
+    cells = [found.get((row.method, row.variant, row.tag)) for row in listed]
+    return [
+        row if cell is None else replace(row, cells=row.cells | {"model_utility": cell})
+        for row, cell in zip(listed, cells, strict=True)
     ]
+
+
+def _figure(sources: Sources, scope: Scope, which: Slice, axis: Axis, listed: Sequence[Row], place: str) -> Figure:
+    dots = [dot for row in listed if (dot := dot_of(row, axis)) is not None]
     name = f"{sources.name}-trade-off-{axis.key.replace('/', '-').replace('_', '-')}{suffix(which)}"
     name += f"-request{sources.scope_keys(scope)}" if len(sources.requests) > 1 else ""
     title = axis.title if len(sources.requests) == 1 else f"{axis.title}, {scope.title[:1].lower()}{scope.title[1:]}"
     if not any(dot.kind != "vanilla" for dot in dots):
-        missing = (cell.reason for cell in cells.values() if cell is not None and cell.value is None)
+        cells = [row.cells.get(axis.key) for row in listed]
+        missing = (cell.reason for cell in cells if cell is not None and cell.value is None)
         return Figure(name, title, f"absent: {next(missing, 'not measured')}")
     told = "; ".join(f"{dot.label}: forgetting {dot.x:.0f} %, kept {dot.y:.0f} %" for dot in dots)
-    picture = trade_off(dots, x_title=_X_TITLE, y_title=axis.label, prefix=f"p-{place}".replace("_", "-"))
+    picture = trade_off(dots, x_title=X_TITLE, y_title=axis.label, prefix=f"p-{place}".replace("_", "-"))
     return Figure(name, title, f"Forgetting against {axis.title}, {which_title(which)}. {told}", (picture,))
 
 
-def _dot(row: Row, x: Cell | None, y: Cell | None) -> Dot | None:
+def dot_of(row: Row, axis: Axis) -> Dot | None:
+    """A model's place in the plot; None where it was not measured."""
+    x, y = row.cells.get(FORGETTING), row.cells.get(axis.key)
     if x is None or y is None or x.value is None or y.value is None or row.method == "prior_only":
         return None
     kind = row.method if row.method in ("vanilla", "gold") else "control" if row.is_control else "method"

@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 from markupsafe import Markup
 
-from unsee.report.figures.svg import ACCENT, INK, layered, to_svg, unchecked, values
+from unsee.report.figures.svg import ACCENT, DASHES, INK, layered, to_svg, unchecked, values
 from unsee.report.labels import Point
 
 _MAX_STEPS = 240
@@ -49,11 +49,10 @@ def _lines(rows: list[dict[str, Any]], title: str) -> dict[str, Any]:
     y = alt.Y("value:Q", title=title, scale=alt.Scale(domain=[low, high], nice=False), axis=alt.Axis(tickCount=3))
     layers: list[alt.Chart] = []
     ends: list[Point] = []
-    dashes = ([1, 0], [5, 3], [1.5, 2.5], [8, 3, 2, 3])
     for number, name in enumerate(names):
         mine = [row for row in rows if row["name"] == name]
         colour = ACCENT if number == 0 else INK
-        line = alt.Chart(values(mine)).mark_line(color=colour, strokeWidth=1.8, strokeDash=list(dashes[number % 4]))
+        line = alt.Chart(values(mine)).mark_line(color=colour, strokeWidth=1.8, strokeDash=list(DASHES[number % len(DASHES)]))
         point = alt.Chart(values(mine)).mark_point(color=colour, size=14, filled=True, opacity=1)
         layers.append((line if len(mine) > 1 else point).encode(x=x, y=y))
         ends.append(Point(width + 6, (high - mine[-1]["value"]) / (high - low) * height, name))

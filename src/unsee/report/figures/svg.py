@@ -21,6 +21,9 @@ R = TypeVar("R")
 INK, MUTED, FAINT, ACCENT, PAPER = "#1d2125", "#646b73", "#d9dce0", "#0b6e6e", "#fffffe"
 """Words of the palette; `style.css` replaces exactly these values in dark mode."""
 
+DASHES = ((1, 0), (5, 3), (1.5, 2.5), (8, 3, 2, 3))
+"""Lines that stand for different things, in this order."""
+
 FONT = "system-ui, sans-serif"
 _SVG = "http://www.w3.org/2000/svg"
 _AXIS = {
