@@ -1,7 +1,7 @@
 """Two ways to unlearn compared where both keep as much, not where both have taken as many steps.
 
 A path is a list of means from the start to the end. At the first place where its retain score falls to a share of the start's,
-every value is interpolated between the two neighbouring points.
+every value is interpolated between the two neighbouring points. A path that never falls so far is taken at its end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from answers import Array, Means, retain_score
 
 
 def at_retain(path: Sequence[Means], level: float) -> Means:
-    """Values where the retain score first falls to `level` of the start's; NaN in draws in which it never does.
+    """Values where the retain score first falls to `level` of the start's; those of the end in draws in which it never does.
 
     Args:
         path: at least two points, the start first.
@@ -32,7 +32,7 @@ def at_retain(path: Sequence[Means], level: float) -> Means:
 
     def between(values: Array) -> Array:
         value = values[before, each] + share * (values[after, each] - values[before, each])
-        return np.where(reached, value, np.nan)
+        return np.where(reached, value, values[-1])
 
     shared = set(path[0]).intersection(*path[1:])
     return {column: between(np.stack([point[column] for point in path])) for column in path[0] if column in shared}

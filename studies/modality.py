@@ -23,7 +23,6 @@ from answers import (
     Array,
     Asked,
     Column,
-    Means,
     Study,
     columns,
     interval,
@@ -48,7 +47,8 @@ class Difference:
     """One number of two arms at one retain score.
 
     Attributes:
-        one, other: values of both arms per seed, [1 + draws]; seeds in which an arm never fell so far are left out.
+        one, other: values of both arms per seed, [1 + draws].
+        kept: what share of the start's retain score both arms have there, averaged over seeds.
     """
 
     learned: str
@@ -57,16 +57,13 @@ class Difference:
     column: Column
     one: list[Array]
     other: list[Array]
+    kept: tuple[float, float]
 
     @property
-    def draws(self) -> Array | None:
-        """The difference averaged over seeds; None where no seed has it."""
-        if not self.one:
-            return None
-        each = np.stack(self.one) - np.stack(self.other)
-        # Draws in which an arm does not fall so far have no value.
-        whole = ~np.isnan(each).any(axis=0)
-        return each[:, whole].mean(axis=0) if whole[0] and whole.sum() > len(whole) / 2 else None
+    def draws(self) -> Array:
+        """The difference averaged over seeds."""
+        mean: Array = np.mean(np.stack(self.one) - np.stack(self.other), axis=0)
+        return mean
 
 
 def path(study: Study, method: str, shown: str, *, seed: int, ratio: float) -> list[Asked] | None:
@@ -81,18 +78,19 @@ def path(study: Study, method: str, shown: str, *, seed: int, ratio: float) -> l
 def differences(learned: str, method: str, ones: Sequence[list[Asked]], others: Sequence[list[Asked]]) -> Iterator[Difference]:
     """Two arms, seed by seed, at every level, set, measure and way of asking."""
     for level in LEVELS:
-        pairs: list[tuple[Means, Means]] = []
-        for one, other in zip(ones, others, strict=True):
-            both = at_retain([a.means for a in one], level), at_retain([a.means for a in other], level)
-            if not any(np.isnan(means[column][0]) for means in both for column in columns("forget")):
-                pairs.append(both)
+        arms = [[at_retain([asked.means for asked in way], level) for way in ways] for ways in (ones, others)]
+        kept = tuple(
+            float(np.mean([retain_score(at)[0] / retain_score(way[0].means)[0] for at, way in zip(arm, ways, strict=True)]))
+            for arm, ways in zip(arms, (ones, others), strict=True)
+        )
         for column in columns(*SETS):
-            yield Difference(learned, method, level, column, [a[column] for a, _ in pairs], [b[column] for _, b in pairs])
+            one, other = ([means[column] for means in arm] for arm in arms)
+            yield Difference(learned, method, level, column, one, other, (kept[0], kept[1]))
 
 
 def marked(found: Sequence[Difference]) -> dict[int, bool]:
     """Which differences stay apart from 0 after Holm's correction over all of them."""
-    tested = {id(one): p_value(one.draws) for one in found if one.draws is not None}
+    tested = {id(one): p_value(one.draws) for one in found}
     return {key: p < ALPHA for key, p in zip(tested, holm(list(tested.values())), strict=True)}
 
 
@@ -103,15 +101,17 @@ def table(found: Sequence[Difference], *, sets: Sequence[str], stars: dict[int, 
         for way, title in SHOWN_TITLES.items():
             row = [name, title]
             for measure in MEASURES:
-                one = next((d for d in found if d.column == Column(name, measure, way)), None)
-                row.append(_shown(one, stars))
+                row.append(_shown(next(d for d in found if d.column == Column(name, measure, way)), stars))
             rows.append(row)
     return markdown(["set", "asked", *(MEASURE_TITLES[measure] for measure in MEASURES)], rows)
 
 
-def _shown(one: Difference | None, stars: dict[int, bool]) -> str:
-    if one is None or one.draws is None:
-        return "not reached"
+def _heading(one: Difference, first: str, second: str) -> str:
+    kept = f"retain score kept: {100 * one.kept[0]:.0f} % {first}, {100 * one.kept[1]:.0f} % {second}"
+    return f"**{METHOD_TITLES[one.method]}** ({len(one.one)} seeds; {kept})"
+
+
+def _shown(one: Difference, stars: dict[int, bool]) -> str:
     text = percent(one.draws, signed=True) + (" *" if stars[id(one)] else "")
     return f"**{text}**" if stars[id(one)] else text
 
@@ -121,7 +121,7 @@ def long_table(found: Sequence[Difference], *, arms: tuple[str, str], stars: dic
     rows = []
     for one in found:
         draws = one.draws
-        low, high = (None, None) if draws is None else interval(draws)
+        low, high = interval(draws)
         rows.append(
             {
                 "learned_from": one.learned,
@@ -130,9 +130,11 @@ def long_table(found: Sequence[Difference], *, arms: tuple[str, str], stars: dic
                 **one.column._asdict(),
                 "first": arms[0],
                 "second": arms[1],
-                "value_first": float(np.mean([a[0] for a in one.one])) if one.one else None,
-                "value_second": float(np.mean([a[0] for a in one.other])) if one.other else None,
-                "difference": None if draws is None else float(draws[0]),
+                "kept_first": one.kept[0],
+                "kept_second": one.kept[1],
+                "value_first": float(np.mean([a[0] for a in one.one])),
+                "value_second": float(np.mean([a[0] for a in one.other])),
+                "difference": float(draws[0]),
                 "ci_low": low,
                 "ci_high": high,
                 "after_holm": stars.get(id(one)),
@@ -236,19 +238,13 @@ def main() -> None:
                 lines = []
                 for method in study.experiment.unlearn.methods:
                     mine = [d for d in found if (d.learned, d.method, d.level) == (learned, method, level)]
-                    seeds = len(mine[0].one) if mine else 0
-                    lines += [
-                        f"**{METHOD_TITLES[method]}** ({seeds} of {len(study.experiment.seeds)} seeds)",
-                        "",
-                        table(mine, sets=sets, stars=stars),
-                        "",
-                    ]
+                    lines += [_heading(mine[0], "from pictures", "by name"), "", table(mine, sets=sets, stars=stars), ""]
                 parts[f"{learned}-{round(100 * level)}-{label}"] = "\n".join(lines)
     for learned in {one.learned for one in vision}:
         lines = []
         for method in dict.fromkeys(one.method for one in vision):
             mine = [d for d in vision if (d.learned, d.method, d.level) == (learned, method, LEVELS[0])]
-            lines += [f"**{METHOD_TITLES[method]}**", "", table(mine, sets=SETS[:2], stars=stars), ""]
+            lines += [_heading(mine[0], "trainable", "frozen"), "", table(mine, sets=SETS[:2], stars=stars), ""]
         parts[f"vision-{learned}"] = "\n".join(lines)
     tables = [long_table(found, arms=("image_text", "text"), stars=stars)]
     if vision:

@@ -42,14 +42,14 @@ def test_values_are_interpolated_where_retain_first_falls_to_the_level() -> None
         np.testing.assert_allclose(at_retain(path, 0.9)[column], [0.72, 0.45])
 
 
-def test_a_path_that_keeps_more_has_no_value_there() -> None:
+def test_a_path_that_keeps_more_is_taken_at_its_end() -> None:
     path = [point([0.8, 0.8], [1.0, 1.0]), point([0.79, 0.6], [0.5, 0.5])]
     found = at_retain(path, 0.95)[FORGET]
-    assert np.isnan(found[0])
+    assert found[0] == 0.5
     assert found[1] == pytest.approx(1.0 - 0.5 * (0.04 / 0.2))
 
 
-def test_seeds_that_never_fall_so_far_are_left_out_and_counted() -> None:
+def test_differences_are_averaged_over_seeds_and_say_what_was_kept() -> None:
     def way(kept: float, told: float) -> list[answers.Asked]:
         ends = (point([1.0, 1.0], [1.0, 1.0]), point([kept, kept], [told, told]))
         filled = [dict.fromkeys(answers.columns(*modality.SETS), np.ones(2)) | end for end in ends]
@@ -58,9 +58,10 @@ def test_seeds_that_never_fall_so_far_are_left_out_and_counted() -> None:
     ones, others = [way(0.9, 0.4), way(0.99, 0.2)], [way(0.9, 0.6), way(0.9, 0.8)]
     found = [d for d in modality.differences("both", "npo", ones, others) if d.column == FORGET]
     assert [d.level for d in found] == [0.95, 0.9]
-    assert [len(d.one) for d in found] == [1, 1]
-    np.testing.assert_allclose(found[1].draws, [-0.2, -0.2])
-    np.testing.assert_allclose(found[0].draws, [-0.1, -0.1])
+    # At 0.95 half-way to 0.9; the first arm of the second seed ends at 0.99 with 0.2.
+    np.testing.assert_allclose(found[0].draws, np.mean([0.7 - 0.8, 0.2 - 0.9]) * np.ones(2))
+    np.testing.assert_allclose(found[1].draws, np.mean([0.4 - 0.6, 0.2 - 0.8]) * np.ones(2))
+    assert found[0].kept == pytest.approx(((0.95 + 0.99) / 2, 0.95))
 
 
 def test_p_values_and_marks() -> None:
