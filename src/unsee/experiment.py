@@ -32,6 +32,8 @@ NOISE_SEED_STEP = 1000
 """The second gold of seed s is trained with seed s + 1000; its forget subjects are those of s."""
 
 _DECIDES_NOTHING = {"name", "answer.batch_size"}
+_ADDED_LATER = {"benchmark.half": "none", "benchmark.prompt": "none"}
+"""Options that older run folders do not know, with the value that changes nothing: their cells keep their ids."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,10 @@ class BenchmarkTable:
     """download official files that are not there"""
     skip_invalid: bool | None = None
     """go on without rows of official files that cannot be used"""
+    half: Literal["A", "B", "never"] | None = None
+    """which half of the species of `creatures` is asked about; A where unset"""
+    prompt: str | None = None
+    """form of the questions of `unlok-vqa`; as published where unset"""
 
 
 @dataclass(frozen=True)
@@ -213,12 +219,14 @@ class Experiment:
         """The settings that decide results."""
         tree = {key: dict(value) if isinstance(value, dict) else value for key, value in self.tree.items()}
         # Settings of a protocol that is not asked decide nothing either.
-        for path in _DECIDES_NOTHING | (set() if "official" in self.answer.protocols else {"answer.shots"}):
+        unused = _DECIDES_NOTHING | (set() if "official" in self.answer.protocols else {"answer.shots"})
+        for path in unused | _ADDED_LATER.keys():
             *above, last = path.split(".")
             table = tree
             for key in above:
                 table = table[key]
-            del table[last]
+            if path in unused or table[last] == _ADDED_LATER[path]:
+                del table[last]
         return tree
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,11 @@ def load_experiment_benchmark(experiment: Experiment) -> Benchmark:
     from unsee.benchmarks import benchmark_names, load_benchmark
 
     table = experiment.benchmark
-    keys = ("subjects", "facts", "celebrities", "general", "seed", "test_image", "split", "hub", "skip_invalid")
-    options: dict[str, Any] = {key: value for key in keys if (value := getattr(table, key)) is not None}
+    options: dict[str, Any] = {
+        item.name: value
+        for item in fields(table)
+        if item.name not in ("name", "path") and (value := getattr(table, item.name)) is not None
+    }
     if table.path is None:
         return load_benchmark(table.name, **options)
     if table.name in benchmark_names() and table.name != type(table)().name:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import mllmu_fixture as hand
+from unsee.benchmarks.faults import Faults
 from unsee.benchmarks.mllmu_bench.facts import about, agree, attribute_of, facts, value_in
 from unsee.benchmarks.mllmu_bench.files import (
     evaluation_schema,
@@ -26,7 +27,7 @@ from unsee.benchmarks.mllmu_bench.files import (
     training_values,
     write_file,
 )
-from unsee.benchmarks.mllmu_bench.rows import Faults, RowReader, person_id, record, records
+from unsee.benchmarks.mllmu_bench.rows import RowReader, person_id, record, records
 from unsee.errors import DataError
 
 

@@ -18,7 +18,7 @@ ENTRY_POINTS = "unsee.benchmarks"
 
 
 def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
-    """A benchmark by name, or the folder at a path: official files of MLLMU-Bench, or JSON lines.
+    """A benchmark by name, or the folder at a path: official files of MLLMU-Bench or UnLOK-VQA, or JSON lines.
 
     Args:
         name_or_path: a name of `benchmark_names()`, or a folder.
@@ -41,6 +41,10 @@ def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
 
         if holds_official_files(path):
             return _build(name, own["mllmu-bench"], {"path": path, **options})
+        from unsee.benchmarks.unlok_vqa.files import holds_unlok_files
+
+        if holds_unlok_files(path):
+            return _build(name, own["unlok-vqa"], {"path": path, **options})
         from unsee.benchmarks.jsonl import JsonlBenchmark
 
         return _build(name, JsonlBenchmark, {"path": path, **options})
@@ -57,10 +61,21 @@ def benchmark_names() -> list[str]:
 def built_in() -> Mapping[str, Callable[..., Benchmark]]:
     """Functions that make the benchmarks of this package, by name."""
     # Imported here because the frozen worlds need this package's portraits, and people need the worlds.
+    from unsee.benchmarks.creatures import creatures, creatures_paper, creatures_tuning
     from unsee.benchmarks.mllmu_bench import MllmuBench
     from unsee.benchmarks.people import people, people_paper, people_tuning
+    from unsee.benchmarks.unlok_vqa import UnlokVqa
 
-    return {"people": people, "people-paper": people_paper, "people-tuning": people_tuning, "mllmu-bench": MllmuBench}
+    return {
+        "people": people,
+        "people-paper": people_paper,
+        "people-tuning": people_tuning,
+        "creatures": creatures,
+        "creatures-paper": creatures_paper,
+        "creatures-tuning": creatures_tuning,
+        "mllmu-bench": MllmuBench,
+        "unlok-vqa": UnlokVqa,
+    }
 
 
 def _build(name: str, factory: Callable[..., Benchmark], options: Mapping[str, Any]) -> Benchmark:

@@ -17,11 +17,15 @@ from string import ascii_letters
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from unsee.benchmarks.base import Benchmark
+from unsee.benchmarks.creatures import Creatures
+from unsee.benchmarks.creatures.guessing import BUDGETS, AnswerPool, answer_pools
 from unsee.benchmarks.interviews import QUESTIONS_PER_TASK
 from unsee.benchmarks.mllmu_bench import MllmuBench
 from unsee.benchmarks.mllmu_bench.facts import SINGLE_VALUED, agree
 from unsee.benchmarks.mllmu_bench.folder import ConfigCount
 from unsee.benchmarks.people import People
+from unsee.benchmarks.unlok_vqa import UnlokVqa
+from unsee.benchmarks.unlok_vqa.benchmark import PartCount
 from unsee.metrics.alarm import prior_only
 from unsee.metrics.frames import fact_of
 from unsee.metrics.normalise import tokens
@@ -78,21 +82,25 @@ class DataReport:
     """Counts and findings.
 
     Attributes:
-        configs: files of the official layout; empty for other benchmarks.
+        configs: files of an official layout; empty for other benchmarks.
         letters: set -> right letter -> questions.
         pictures: set -> size in pixels -> pictures, each counted where it is met first.
+        pools: answers of each attribute of facts about species, and what can be guessed of them.
+        counted: what a benchmark refused, made or left out by its own rules, in words -> how often.
     """
 
     name: str
     subjects: int
     fingerprint: str = ""
     training: Counter[Modality] = field(default_factory=Counter)
-    configs: Sequence[ConfigCount] = ()
+    configs: Sequence[ConfigCount | PartCount] = ()
     counts: list[SetCount] = field(default_factory=list)
     letters: dict[SetName, Counter[str]] = field(default_factory=dict)
     priors: list[Prior] = field(default_factory=list)
     pictures: dict[str, Counter[str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    pools: Sequence[AnswerPool] = ()
+    counted: Mapping[str, int] = field(default_factory=dict)
     skipped: int = 0
 
     @property
@@ -114,16 +122,22 @@ def data_report(benchmark: Benchmark, *, ratio: float | None = None, seed: int =
     follows_paper = isinstance(benchmark, People | MllmuBench)
     made = DataReport(benchmark.name, len(benchmark.subjects), benchmark.fingerprint)
     check = _Check(made, QUESTIONS_PER_TASK if follows_paper else None)
-    if isinstance(benchmark, MllmuBench):
+    if isinstance(benchmark, MllmuBench | UnlokVqa):
         made.configs = benchmark.inventory()
+    if isinstance(benchmark, MllmuBench):
         benchmark.check_files()
+    if isinstance(benchmark, UnlokVqa):
+        made.counted = benchmark.counted
+        made.findings += [Finding("contradiction", where, text) for where, text in benchmark.contradictions]
+    if isinstance(benchmark, Creatures):
+        made.pools = answer_pools(benchmark.subjects, half=benchmark.half)
     for samples in _by_set(benchmark, ratio, seed):
         check.read(samples)
     for sample in _taught(benchmark):
         made.training[sample.modality] += 1
         check.look_at_pictures("training", sample)
         check.remember(sample, "training")
-    if isinstance(benchmark, MllmuBench):
+    if isinstance(benchmark, MllmuBench | UnlokVqa):
         made.skipped = len(benchmark.skipped)
         made.findings += [Finding("unparsable", f"{fault.file}, {fault.row}", fault.text) for fault in benchmark.skipped]
     check.conclude()
@@ -188,7 +202,7 @@ class _Check:
                 image = picture.open()
                 self._sizes[picture.sha256] = f"{image.width}x{image.height}"
                 self._report.pictures.setdefault(where, Counter())[self._sizes[picture.sha256]] += 1
-            self._owners[picture.sha256][sample.subject] = None
+            self._owners[picture.sha256][str(sample.metadata.get("entity", sample.subject))] = None
 
     def remember(self, sample: Sample, where: str) -> None:
         """Keep what a sample says, to compare it with what others say."""
@@ -310,8 +324,13 @@ _Rows = Sequence[tuple[str, ...]]
 def _tables(report: DataReport) -> Iterator[tuple[str, tuple[str, ...], _Rows]]:
     """(title, columns, rows); columns from the first number on are aligned to the right."""
     if report.configs:
-        rows = [(one.config, str(one.files), f"{one.rows:,}", str(one.released)) for one in report.configs]
+        rows = [
+            (one.config, str(one.files), f"{one.rows:,}", "-" if one.released is None else str(one.released))
+            for one in report.configs
+        ]
         yield "Files", ("config", "files", "rows", "in the release"), rows
+    if report.counted:
+        yield "Refused, made or left out", ("what", "times"), [(text, f"{n:,}") for text, n in report.counted.items()]
     counts: list[tuple[str, ...]] = []
     for one in report.counts:
         expected = "-" if one.expected is None else f"{one.expected} + {one.expected}"
@@ -330,6 +349,16 @@ def _tables(report: DataReport) -> Iterator[tuple[str, tuple[str, ...], _Rows]]:
     if report.priors:
         guessed = [(p.set, p.task, p.modality, f"{p.questions:,}", f"{p.prior:.1%}", f"{p.chance:.1%}") for p in report.priors]
         yield "Guessing without knowing the subject", ("set", "task", "modality", "asked", "by frequency", "blindly"), guessed
+    if report.pools:
+        guessable = [
+            (
+                *(one.attribute, str(one.answers), str(one.taught), str(one.alike)),
+                *(f"{one.prior[budget]:.1%}" if one.prior else "-" for budget in BUDGETS),
+            )
+            for one in report.pools
+        ]
+        columns = ("attribute", "answers", "taught", "alike", *(f"@{budget}" for budget in BUDGETS))
+        yield "Answers, those with equal first tokens, and facts among the B most frequent ones (@B)", columns, guessable
     if report.pictures:
         sizes = [
             (set_, size, f"{count:,}") for set_, counter in report.pictures.items() for size, count in counter.most_common()
@@ -345,7 +374,7 @@ def _table(title: str, columns: Sequence[str], rows: _Rows) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
         numeric = all(not set(row[number]) & set(ascii_letters) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=number > 0, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table

@@ -1,4 +1,4 @@
-"""Portraits as picture references, drawn once: kept in memory, and on disk where the user's cache folder is writable."""
+"""Drawn pictures as picture references, drawn once: kept in memory, and on disk where the user's cache folder is writable."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import io
 import json
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unsee.benchmarks.portraits import Face, Scene, portrait
 from unsee.sample import ImageRef
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 PICTURE_SIZE = 96
 """Side in pixels of every drawn portrait."""
@@ -28,13 +33,24 @@ _PNG_END = b"IEND\xaeB`\x82"
 def portrait_picture(face: Face, scene: Scene) -> ImageRef:
     """The PNG of a portrait, drawn unless it is in memory or in the cache folder."""
     drawing = [DRAWING_VERSION, PICTURE_SIZE, *_renderer_versions(), asdict(face), asdict(scene)]
+    return kept_picture("portraits", drawing, lambda: portrait(face, scene, size=PICTURE_SIZE))
+
+
+def kept_picture(kind: str, drawing: Sequence[object], draw: Callable[[], Image.Image]) -> ImageRef:
+    """A drawn picture as PNG, from the cache folder where it is there.
+
+    Args:
+        kind: name of its part of the cache folder.
+        drawing: everything that the picture depends on, as JSON can hold it.
+        draw: draws it.
+    """
     key = hashlib.sha256(json.dumps(drawing, sort_keys=True).encode()).hexdigest()
     folder = cache_folder()
-    path = folder / "portraits" / key[:2] / f"{key}.png" if folder else None
+    path = folder / kind / key[:2] / f"{key}.png" if folder else None
     data = _read(path) if path else None
     if data is None:
         buffer = io.BytesIO()
-        portrait(face, scene, size=PICTURE_SIZE).save(buffer, format="PNG")
+        draw().save(buffer, format="PNG")
         data = buffer.getvalue()
         if path:
             _write(path, data)

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from unsee.benchmarks.base import STOP_PROBES, Split, TrainingModality, check_set, in_turns, known_word, wanted
+from unsee.benchmarks.faults import Fault, Faults, Place
 from unsee.benchmarks.mllmu_bench.facts import facts, name_of
 from unsee.benchmarks.mllmu_bench.folder import FORGET, SPLITS, TRAINING_CONFIG, ConfigCount, OfficialFolder, merged
 from unsee.benchmarks.mllmu_bench.ids import OFFICIAL_FORGET
 from unsee.benchmarks.mllmu_bench.interview import Guest, Interview, Shown
 from unsee.benchmarks.mllmu_bench.pictures import Pictures, first_of
-from unsee.benchmarks.mllmu_bench.rows import Fault, Faults, PersonRow, Place, TaughtRow
+from unsee.benchmarks.mllmu_bench.rows import PersonRow, TaughtRow
 from unsee.benchmarks.splits import nested_split
 from unsee.errors import ConfigError
 from unsee.provenance import digest

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from unsee.benchmarks.base import Benchmark
+from unsee.benchmarks.faults import Place
 from unsee.benchmarks.interviews import LEVELS
 from unsee.benchmarks.mllmu_bench.facts import OTHER
 from unsee.benchmarks.mllmu_bench.files import (
@@ -29,7 +30,7 @@ from unsee.benchmarks.mllmu_bench.files import (
     write_file,
 )
 from unsee.benchmarks.mllmu_bench.folder import BASELINE, FORGET, TRAINING_CONFIG
-from unsee.benchmarks.mllmu_bench.rows import LETTERS, Choice, PersonRow, Place, TaughtRow, Written
+from unsee.benchmarks.mllmu_bench.rows import LETTERS, Choice, PersonRow, TaughtRow, Written
 from unsee.benchmarks.profiles import BY_KEY
 from unsee.errors import ConfigError, DataError
 from unsee.sample import MODALITIES, ImageRef, Modality, Sample, Task

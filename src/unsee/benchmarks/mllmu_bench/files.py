@@ -16,7 +16,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from unsee.benchmarks.mllmu_bench.rows import MULTIPLE_CHOICE, TYPES, Faults, PersonRow, RowReader, TaughtRow, plain
+from unsee.benchmarks.faults import Faults
+from unsee.benchmarks.mllmu_bench.rows import MULTIPLE_CHOICE, TYPES, PersonRow, RowReader, TaughtRow, plain
 from unsee.errors import DataError
 from unsee.files import write_bytes
 from unsee.sample import MODALITIES, Modality

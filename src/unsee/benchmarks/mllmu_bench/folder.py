@@ -19,8 +19,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from unsee.benchmarks.faults import Faults
 from unsee.benchmarks.mllmu_bench.files import IN_WORDS, Kind, file_kind, notes, read_people, read_taught, row_count
-from unsee.benchmarks.mllmu_bench.rows import Faults, PersonRow, Row, TaughtRow, unique
+from unsee.benchmarks.mllmu_bench.rows import PersonRow, Row, TaughtRow, unique
 from unsee.errors import DataError
 
 FORGET: Mapping[int, tuple[str, str]] = {

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from unsee.benchmarks.faults import Faults, Place, row_name
 from unsee.benchmarks.mllmu_bench.files import read_pictures
-from unsee.benchmarks.mllmu_bench.rows import Faults, PersonRow, Place, TaughtRow, row_name
+from unsee.benchmarks.mllmu_bench.rows import PersonRow, TaughtRow
 from unsee.sample import ImageError, ImageRef
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from unsee.errors import DataError
+from unsee.benchmarks.faults import Faults, Place, row_name
 from unsee.sample import MODALITIES, Modality
 
 LETTERS = ("A", "B", "C", "D")
@@ -24,45 +24,6 @@ MULTIPLE_CHOICE = {"image_text": "Image_Textual_Questions", "text": "Pure_Text_Q
 """Modality -> key of its questions in `Classification_Task`."""
 TYPES = {"image_text": "Image_Textual", "text": "Pure_Text"}
 """Modality -> `Type` of generation and cloze questions."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a row stands: its file and its position in it, from 0."""
-
-    file: Path
-    number: int
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong with one row."""
-
-    file: Path
-    row: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.file}, {self.row}: {self.text}"
-
-
-class Faults:
-    """Where faults go: the first one is raised, or with `skip` they are kept and what is faulty is left out.
-
-    Attributes:
-        found: faults in the order they were met, each once.
-    """
-
-    def __init__(self, *, skip: bool = False) -> None:
-        self.skip = skip
-        self.found: dict[Fault, None] = {}
-
-    def add(self, file: Path, row: str, text: str) -> None:
-        """Raises DataError unless faults are skipped."""
-        fault = Fault(file, row, text)
-        if not self.skip:
-            raise DataError(f"{fault}; or pass --skip-invalid (skip_invalid=True) to go on without it")
-        self.found[fault] = None
 
 
 @dataclass(frozen=True)
@@ -319,11 +280,6 @@ class RowReader:
             else:
                 self.faults.add(self.file, row, f"{column} {position} lacks Question or Ground_Truth; fill in or remove it")
         return {modality: tuple(made) for modality, made in found.items()}
-
-
-def row_name(number: int, id_: str | None) -> str:
-    """How messages call a row."""
-    return f"row {number} (ID {id_})" if id_ is not None else f"row {number}"
 
 
 def unique(rows: Iterable[Row | None], faults: Faults) -> Iterator[Row]:
