@@ -16,6 +16,8 @@ import pytest
 
 from doc_pages import PAGES, ROOT, anchors, bare, blocks, commands, inline_code, links, read, table, tables
 from metrics.record_factory import GOLD, VANILLA, answers, forgot, people
+from unsee.attacks import BUILT_IN as ATTACKS
+from unsee.attacks import Attack
 from unsee.cli import COMMANDS
 from unsee.command_line import parse
 from unsee.errors import UserError
@@ -23,6 +25,7 @@ from unsee.experiment import Experiment, LearnTable, read_experiment
 from unsee.learning import LearnOptions
 from unsee.method_plans import method_plan
 from unsee.methods import BUILT_IN, Method
+from unsee.methods.defence import Edit
 from unsee.metrics import ALL_METRICS, METRICS, CellInfo, Gate, aggregate, score
 from unsee.metrics.metric import FORGOTTEN_SETS
 from unsee.sample import SetName
@@ -53,6 +56,7 @@ def defaults(kind: type) -> dict[str, Any]:
     return {
         item.name: item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
         for item in dataclasses.fields(kind)
+        if item.init
     }
 
 
@@ -71,21 +75,55 @@ def wrong_defaults(rows: list[dict[str, str]], key: str, columns: dict[str, dict
     return wrong
 
 
+def option_rows(page: str) -> list[dict[str, str]]:
+    """Rows of the options, one per method; a row may be about several, of which some have no official variant."""
+    official = {made.name for made in BUILT_IN if made.variant == "official"}
+    defences = ", ".join(dict.fromkeys(made.name for made in BUILT_IN if issubclass(made, Edit)))
+    return [
+        row | {"key": f"{bare(name)}.{bare(row['option'])}"} | ({} if bare(name) in official else {"official": "-"})
+        for row in table(page, "method", "option")
+        for name in row["method"].replace("every defence", defences).split(", ")
+    ]
+
+
 def test_options_of_methods() -> None:
     page = read("docs/methods.md")
-    rows = [row | {"key": f"{bare(row['method'])}.{bare(row['option'])}"} for row in table(page, "method", "option")]
+    rows = option_rows(page)
     columns: dict[str, dict[str, Any]] = {"corrected": {}, "official": {}}
     for made in BUILT_IN:
         columns[made.variant] |= {f"{made.name}.{name}": value for name, value in defaults(made).items()}
     assert wrong_defaults(rows, "key", columns) == []
     refusals = next(value for name, value in columns["corrected"].items() if name == "idk.refusals")
-    assert all(f"\n- {refusal}\n" in page for refusal in refusals)
+    prefixes = columns["corrected"]["input_rephrasing.prefixes"]
+    assert all(f"\n- {sentence}\n" in page for sentence in [*refusals, *map(str.strip, prefixes)])
+
+
+def test_training_of_defences() -> None:
+    rows = table(read("docs/methods.md"), "training option", "every defence")
+    for made in BUILT_IN:
+        training = dict(made.training) if issubclass(made, Edit) else {}
+        assert not training or wrong_defaults(rows, "training option", {"every defence": training}) == []
+        assert bool(made.training) == issubclass(made, Edit)
+
+
+def test_options_of_attacks() -> None:
+    page = read("docs/attacks.md")
+    rows = [row | {"key": f"{bare(row['attack'])}.{bare(row['option'])}"} for row in table(page, "attack", "option")]
+    columns = {"default": {f"{made.name}.{name}": value for made in ATTACKS for name, value in defaults(made).items()}}
+    assert wrong_defaults(rows, "key", columns) == []
+    glance = {bare(row["attack"]): row["needs"] for row in table(page, "attack", "needs")}
+    assert glance.keys() == {made.name for made in ATTACKS}
+    assert all(
+        needs.startswith("hidden states" if made.needs == "lens" else "prompts")
+        for made in ATTACKS
+        for needs in [glance[made.name]]
+    )
 
 
 def test_options_of_training_and_stop_rule() -> None:
     page = read("docs/methods.md")
     columns = {"unlearning": defaults(TrainOptions), "learning": defaults(LearnOptions)}
-    assert wrong_defaults(table(page, "training option"), "training option", columns) == []
+    assert wrong_defaults(table(page, "training option", "learning"), "training option", columns) == []
     assert wrong_defaults(table(page, "stop rule"), "stop rule", {"default": defaults(StopRule)}) == []
 
 
@@ -391,6 +429,15 @@ def test_hooks_of_the_architecture_are_those_of_a_method() -> None:
     assert told == {name for name in vars(Method) if not name.startswith("_")} - {"name", "variant"}
     for name, arguments in re.findall(r"`(\w+)\(([^)]*)\)`", cells):
         assert ["self", *arguments.split(", ")] == list(inspect.signature(getattr(Method, name)).parameters)
+
+
+def test_attacks_of_the_architecture_are_as_told() -> None:
+    told = {
+        name
+        for row in table(read("docs/architecture.md"), "of an attack")
+        for name in re.findall(r"`(\w+)`", row["of an attack"])
+    }
+    assert told == {name for name in vars(Attack) if not name.startswith("_")} - {"name"}
 
 
 def test_signatures_of_the_architecture() -> None:

@@ -130,7 +130,9 @@ def test_packed_loss_equals_plain_loss(model, samples, made):
 
 @pytest.mark.parametrize("made", LOSSES, ids=lambda made: f"{made.name}-{made.variant}")
 def test_every_method_trains(model, samples, made, tmp_path):
-    method, log = made(), tmp_path / "train.jsonl"
+    # A fresh model's answers are neither among the 100 likeliest nor the 100 unlikeliest tokens, where this loss is zero.
+    options = {"k": 2048} if (made.name, made.variant) == ("head_projection", "official") else {}
+    method, log = made(**options), tmp_path / "train.jsonl"
     gold = attach(model, Scope(modules=(), rank=None))
     before = weights(model)
     done = unlearn_with_report(
@@ -240,8 +242,9 @@ def test_pictures_and_extra_inputs_reach_the_model(model, samples, made, monkeyp
 
     monkeypatch.setattr(model.prompter, "picture", with_extra)
     pictured = [s for s in samples if s.images]
-    train(model, made(), forget=pictured[:4], retain=pictured[4:8], options=FAST, reference_model=model)
-    assert seen and all({"pixel_values", "image_sizes_of_another_model"} <= inputs for inputs in seen)
+    done = train(model, made(), forget=pictured[:4], retain=pictured[4:8], options=FAST, reference_model=model)
+    steps = seen[1:] if "hidden_states" in made.needs else seen  # the lens proves itself on a text first
+    assert len(steps) >= done.steps > 0 and all({"pixel_values", "image_sizes_of_another_model"} <= inputs for inputs in steps)
 
 
 def test_order_is_seeded_complete_and_mixes_subjects(samples):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unsee.answering import answer
+    from unsee.attacks import attack
     from unsee.benchmarks import load_benchmark
     from unsee.experiment import Experiment, read_experiment
     from unsee.learning import learn
@@ -42,6 +43,7 @@ __all__ = [
     "Sample",
     "TrainOptions",
     "answer",
+    "attack",
     "learn",
     "load_benchmark",
     "load_method",
@@ -62,6 +64,7 @@ _HOMES = {
     "Sample": "unsee.sample",
     "TrainOptions": "unsee.training",
     "answer": "unsee.answering",
+    "attack": "unsee.attacks",
     "learn": "unsee.learning",
     "load_benchmark": "unsee.benchmarks",
     "load_method": "unsee.methods",

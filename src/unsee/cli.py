@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from unsee import cli_lists, cli_models
+from unsee import cli_attack, cli_lists, cli_models
 from unsee.command_line import (
     DONE,
     FAILED,
@@ -102,10 +102,10 @@ def run(
     Args:
         experiment: TOML file; RUN/experiment.toml repeats a run. Flags win over it.
         benchmark: name of a benchmark, or a folder of official files or JSON lines.
-        data: folder with the files of a benchmark that has some, such as mllmu-bench.
+        data: folder with the files of a benchmark that has some, such as mllmu-bench or unlok-vqa.
         test_image: which of the three pictures of a test question of mllmu-bench are shown; all by default.
         hub: download mllmu-bench unless it is on this machine.
-        skip_invalid: go on without rows of mllmu-bench that cannot be used, and count them.
+        skip_invalid: go on without rows of official files that cannot be used, and count them.
         model: name of an embedded model, or a model folder.
         name: of the experiment.
         methods: unlearning methods.
@@ -251,6 +251,7 @@ COMMANDS: Commands = {
     "learn": cli_models.learn,
     "unlearn": cli_models.unlearn,
     "answer": cli_models.answer,
+    "attack": cli_attack.attack,
     "score": score,
     "report": report,
     "models": {"list": cli_lists.list_models, "train": cli_lists.train_model, "card": cli_lists.model_card},

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from unsee.command_line import DONE, FAILED, Count, File, Flag, Share, TestImage, console, say
+from unsee.command_line import DONE, FAILED, Count, File, Flag, NameOrFolder, Share, TestImage, console, say
 from unsee.errors import ConfigError, DataError
 
 
@@ -31,7 +31,7 @@ def check_data(
         seed: which subjects that request names.
         test_image: which of the three pictures of a test question of mllmu-bench are counted; all by default.
         hub: download mllmu-bench unless it is on this machine.
-        skip_invalid: go on at rows of mllmu-bench that cannot be used, and list them all.
+        skip_invalid: go on at rows of official files that cannot be used, and list them all.
     """
     from unsee.benchmarks import load_benchmark
     from unsee.benchmarks.data_report import data_report, print_report, samples_report
@@ -57,17 +57,17 @@ def export_data(
     benchmark: Annotated[str, tyro.conf.Positional],
     *,
     out: Path,
-    format: Literal["jsonl", "mllmu-bench"] = "jsonl",
+    format: Literal["jsonl", "mllmu-bench", "unlok-vqa"] = "jsonl",
     subjects: Count = None,
     seed: int = 0,
     draw: int = 0,
 ) -> int:
-    """Write a benchmark as a folder, which `--benchmark DIR` reads: JSON lines, or the parquet files of MLLMU-Bench.
+    """Write a benchmark as a folder, which `--benchmark DIR` reads: JSON lines, or the files of a published benchmark.
 
     Args:
-        benchmark: name of a benchmark, or a folder of JSON lines.
+        benchmark: name of a benchmark, or a folder of official files or JSON lines.
         out: a new folder.
-        format: jsonl is ours; mllmu-bench is what the published scripts read, evaluation and training configs.
+        format: jsonl is ours; mllmu-bench and unlok-vqa are what their published scripts read, the latter for single facts.
         subjects: how many subjects; the benchmark's own number by default.
         seed: which subjects are invented.
         draw: for mllmu-bench: which of them its forget configs name.
@@ -75,6 +75,7 @@ def export_data(
     from unsee.benchmarks import load_benchmark
     from unsee.benchmarks.jsonl import export
     from unsee.benchmarks.mllmu_bench.export import export_official
+    from unsee.benchmarks.unlok_vqa.export import export_unlok
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
@@ -84,6 +85,9 @@ def export_data(
     if format == "mllmu-bench":
         counts = export_official(loaded, out, draw=draw)
         say(*(f"{out / config}: {count:,} rows" for config, count in counts.items()))
+        return DONE
+    if format == "unlok-vqa":
+        say(*(f"{out / part}: {count:,}" for part, count in export_unlok(loaded, out).items()))
         return DONE
     counts = export(loaded, out)
     say(*(f"{out / part}.jsonl: {count:,} rows" for part, count in counts.items() if count))
@@ -103,26 +107,37 @@ def list_models() -> int:
 
 
 def train_model(
-    size: Annotated[Literal["tiny"], tyro.conf.Positional] = "tiny",
+    size: Annotated[Literal["micro", "tiny", "small"], tyro.conf.Positional] = "tiny",
     *,
     out: Path = Path("runs/train-tiny"),
     seed: int = 0,
+    creatures: Annotated[Literal["A", "B"] | None, tyro.conf.arg(metavar="A|B|none")] = "A",
+    start: NameOrFolder = None,
+    length: float = 1.0,
     dry_run: Flag = False,
 ) -> int:
-    """Train an embedded model from scratch by the committed recipe; goes on from the last finished stage.
+    """Train an embedded model by the committed recipe; a killed call goes on from its last saved state.
 
     Args:
         size: which model.
-        out: work folder; the model ends up in OUT/SIZE.
+        out: work folder of this recipe; the model ends up in OUT/SIZE.
         seed: of everything random.
+        creatures: half of the creatures whose names and facts are taught; none for people alone.
+        start: embedded model or model folder to teach creatures to, in less time than from scratch.
+        length: all stages as a multiple of their usual steps.
         dry_run: print the stages, and do nothing.
     """
-    from unsee.models.pretraining.recipe import Recipe, train
+    from unsee.models.pretraining.recipe import make_recipe
 
-    recipe = Recipe(size=size, seed=seed)
+    recipe = make_recipe(size, seed=seed, creatures=creatures, start=start, length=length)
     if dry_run:
-        say(*(f"stage {stage.name}: {stage.steps:,} steps" for stage in recipe.stages))
+        say(f"{recipe.version}, {'from ' + recipe.start.version if recipe.start else 'from scratch'}")
+        say(f"stage vision: {recipe.vision.steps:,} steps")
+        for stage in recipe.stages:
+            say(f"stage {stage.name}: {stage.steps:,} steps of {stage.rows} rows, {stage.creatures:.1%} about creatures")
         return DONE
+    from unsee.models.pretraining.training import train
+
     say(f"model: {train(out, recipe=recipe, report=say)}")
     return DONE
 
@@ -147,14 +162,14 @@ def model_card(model: Annotated[str, tyro.conf.Positional] = "tiny", *, out: Fil
 
 
 def list_names(
-    what: Annotated[Literal["all", "methods", "benchmarks", "metrics", "sets"], tyro.conf.Positional] = "all",
+    what: Annotated[Literal["all", "methods", "attacks", "benchmarks", "metrics", "sets"], tyro.conf.Positional] = "all",
 ) -> int:
-    """Name the methods, benchmarks, metrics and sets there are.
+    """Name the methods, attacks, benchmarks, metrics and sets there are.
 
     Args:
         what: which of them.
     """
-    wanted = ("methods", "benchmarks", "metrics", "sets") if what == "all" else (what,)
+    wanted = ("methods", "attacks", "benchmarks", "metrics", "sets") if what == "all" else (what,)
     for kind in wanted:
         if what == "all":
             say(f"{kind}:")
@@ -172,6 +187,12 @@ def _named(kind: str) -> list[tuple[str, str]]:
         return own + [
             (name, "from an installed package") for name in method_names() if name not in {one for one, _, _ in listed}
         ]
+    if kind == "attacks":
+        from unsee.attacks import BUILT_IN as ATTACKS
+        from unsee.attacks import attack_names
+
+        told = {made.name: _first_line(made) for made in ATTACKS}
+        return [(name, told.get(name, "from an installed package")) for name in attack_names()]
     if kind == "benchmarks":
         from unsee.benchmarks import benchmark_names, built_in
 

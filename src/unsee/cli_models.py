@@ -57,9 +57,9 @@ def learn(
     Args:
         benchmark: name of a benchmark, or a folder of official files or JSON lines.
         out: folder for the checkpoint; an interrupted call goes on from it.
-        data: folder with the files of a benchmark that has some, such as mllmu-bench.
+        data: folder with the files of a benchmark that has some, such as mllmu-bench or unlok-vqa.
         hub: download mllmu-bench unless it is on this machine.
-        skip_invalid: go on without rows of mllmu-bench that cannot be used.
+        skip_invalid: go on without rows of official files that cannot be used.
         model: name of an embedded model, or a model folder.
         forget_ratio: leave this share of the subjects out.
         draw: which subjects are left out.
@@ -123,9 +123,9 @@ def unlearn(
         forget: JSON lines with what to forget: question, answer, subject and perhaps image.
         retain: JSON lines with what to keep.
         benchmark: name of a benchmark, or a folder of official files or JSON lines, instead of --forget and --retain.
-        data: folder with the files of a benchmark that has some, such as mllmu-bench.
+        data: folder with the files of a benchmark that has some, such as mllmu-bench or unlok-vqa.
         hub: download mllmu-bench unless it is on this machine.
-        skip_invalid: go on without rows of mllmu-bench that cannot be used.
+        skip_invalid: go on without rows of official files that cannot be used.
         forget_ratio: share of the benchmark's subjects to forget.
         draw: which subjects.
         modality: what the unlearning questions show: pictures, text only, or both.
@@ -137,7 +137,7 @@ def unlearn(
         dry_run: print plan and sample counts, and do nothing.
     """
     from unsee.method_plans import method_plan
-    from unsee.methods.base import Scope
+    from unsee.methods.scope import Scope
     from unsee.settings import assignments
 
     settings = {names[-1]: value for names, value in assignments(set_)}
@@ -196,10 +196,10 @@ def answer(
         model: name of an embedded model, or a model folder.
         out: folder for the records; an interrupted call goes on from it.
         benchmark: name of a benchmark, or a folder of official files or JSON lines.
-        data: JSON lines file instead of a benchmark; or the folder of a benchmark that has files, such as mllmu-bench.
+        data: JSON lines file instead of a benchmark; or the folder of one that has files, such as mllmu-bench or unlok-vqa.
         test_image: which of the three pictures of a test question of mllmu-bench are shown; all by default.
         hub: download mllmu-bench unless it is on this machine.
-        skip_invalid: go on without rows of mllmu-bench that cannot be used.
+        skip_invalid: go on without rows of official files that cannot be used.
         forget_ratio: forget request that decides the sets; without it everybody is retained.
         draw: which subjects the request names.
         protocols: ways to ask: strict, official.

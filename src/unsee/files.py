@@ -80,15 +80,19 @@ def read_json(path: Path, *, remedy: str) -> dict[str, Any]:
 
 
 def read_parquet(path: Path, *, schema: pl.Schema, remedy: str) -> pl.DataFrame:
-    """A table of ours from disk, in the columns and types of the schema.
+    """A table of ours from disk, in the columns and types of the schema; columns that came later may be missing.
 
     Raises:
         DataError: it is missing, no parquet file, or holds other columns; ends with the remedy.
     """
     import polars as pl
 
+    from unsee.schemas import ADDED
+
     try:
-        return pl.read_parquet(path).select(schema.names()).cast(schema)
+        table = pl.read_parquet(path)
+        late = [pl.lit(None, dtype=schema[name]).alias(name) for name in schema.names() if name in ADDED - {*table.columns}]
+        return table.with_columns(late).select(schema.names()).cast(schema)
     except FileNotFoundError as error:
         raise DataError(f"{path} is not there; {remedy}") from error
     except (OSError, pl.exceptions.PolarsError) as error:

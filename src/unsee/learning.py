@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from unsee.errors import ConfigError
-from unsee.methods.base import Need, Scope
+from unsee.methods.base import Need
 from unsee.methods.finetune import FineTune
+from unsee.methods.scope import Scope
 from unsee.training import TrainOptions, train
 
 if TYPE_CHECKING:

@@ -41,7 +41,8 @@ class MethodPlan:
 def method_plan(entry: str, settings: Mapping[str, Any], *, model: str = "") -> MethodPlan:
     """A method from a flat table: its own fields, those of `TrainOptions` and `StopRule`, and `variant`.
 
-    What the table does not say comes from the settings tuned for the model (see `tuned`), then from the dataclasses.
+    What the table does not say comes from the settings tuned for the model (see `tuned`), then from what the method itself
+    trains with (`Method.training`), then from the dataclasses.
 
     Args:
         entry: the method's name; `<name>_official` is the published variant.
@@ -66,7 +67,7 @@ def method_plan(entry: str, settings: Mapping[str, Any], *, model: str = "") -> 
             raise ConfigError(f"method.{entry}.{key} cannot be set for one method; use {where}")
         if key not in (*own, *training, *stopping):
             raise ConfigError(f"unknown key 'method.{entry}.{key}'; {nearest(key, ['variant', *own, *training, *stopping])}")
-    settings = {**(tuned(model, name) if variant == "corrected" else {}), **settings}
+    settings = {**made.training, **(tuned(model, name) if variant == "corrected" else {}), **settings}
 
     def part(keys: list[str]) -> dict[str, Any]:
         return {key: value for key, value in settings.items() if key in keys}

@@ -76,7 +76,7 @@ def _counts(experiment: Experiment, benchmark: Benchmark, cell: Cell) -> tuple[i
     if cell.is_learned:
         return 0, every + in_states * again
     plan = experiment.plan(cell.entry)
-    if "forget" not in plan.method.needs or plan.method.scope is not None:
+    if "forget" not in plan.method.needs or (plan.method.scope and not plan.method.scope.modules):
         return 0, every
     forget = training_questions(experiment, benchmark, cell, "forget")
     sides = 2 if "retain" in plan.method.needs else 1

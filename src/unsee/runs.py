@@ -249,7 +249,7 @@ class _Runner:
         from peft import PeftModel
 
         from unsee.files import write_folder
-        from unsee.methods.base import Scope
+        from unsee.methods.scope import Scope
         from unsee.stopping import LikelihoodProbe
         from unsee.unlearning import unlearn_with_report
 

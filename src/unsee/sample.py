@@ -157,6 +157,11 @@ class Sample:
         if not self.question.strip() or not self.answer.strip():
             raise ValueError(f"sample {self.id}: question and answer must not be empty; fix or remove the row")
 
+    @property
+    def fact(self) -> str:
+        """The bare fact that is asked for: `metadata["value"]` where the answer is a sentence, else the answer."""
+        return str(self.metadata.get("value", self.answer))
+
     @cached_property
     def image_sha256(self) -> str | None:
         """One digest for all pictures of the sample, None without pictures."""

@@ -8,6 +8,7 @@ from polars.datatypes import DataType, DataTypeClass
 _FLOATS: DataType | DataTypeClass = pl.List(pl.Float64)
 _INTS: DataType | DataTypeClass = pl.List(pl.List(pl.Int64))
 _TEXTS: DataType | DataTypeClass = pl.List(pl.String)
+_SCORES: DataType | DataTypeClass = pl.List(pl.List(pl.Float32))
 
 RECORDS = pl.Schema(
     {
@@ -32,9 +33,29 @@ RECORDS = pl.Schema(
         "perturbed_logprobs": _FLOATS,
         "layer_ranks": _INTS,
         "layer_top_ids": _INTS,
+        "layer_scores": _SCORES,
+        "layer_top_scores": _SCORES,
+        "answer_ids": pl.List(pl.Int64),
+        "temperature": pl.Float64,
+        "top_p": pl.Float64,
     }
 )
-"""One row per (sample, view, draw): what a model said. `perturbed_logprobs` are length-normalised."""
+"""One row per (sample, view, draw): what a model said. `perturbed_logprobs` are length-normalised.
+
+`temperature` and `top_p` are null for greedy responses. `answer_ids` and the columns `layer_*` belong to lens views and are
+null elsewhere. With D_l the distribution that the lens reads after block l of N (0 the embeddings), softmax in fp32, a list
+over layers holds 3 N rows in this order (`unsee.answering.lens` has their places):
+
+    D_0 ... D_N                      N + 1 rows
+    D_{l+1} - D_l, l = 0 ... N-1     N rows, first differences of adjacent layers
+    D_{m+1} - 2 D_m + D_{m-1}        N - 1 rows, m = 1 ... N-1, second differences
+
+View `lens_bottom` holds the same rows with the sign of every score turned, so that its best tokens are the lowest.
+`layer_ranks[row][t]` is the strict rank of answer token t (1 + number of tokens with a higher score), `layer_scores[row][t]`
+its score, both at the position that predicts it, the tokens before it being the answer's own; null where the model gives no
+number. `layer_top_ids[row]` are the 50 best tokens at the last prompt token, best first and of equals the lower id first;
+`layer_top_scores[row]` are their scores.
+"""
 
 ATTACKS = pl.Schema(
     {
@@ -50,8 +71,24 @@ ATTACKS = pl.Schema(
         "layers": pl.Int64,
         "k": pl.Int64,
         "edit_id": pl.String,
+        "hit_all": pl.Int64,
+        "hit_sequence": pl.Int64,
+        "refused": pl.Int64,
+        "level": pl.String,
     }
 )
+"""One row per (sample, attack): what an attacker would try, in order, and where the answer stands in it.
+
+`hit_position` is 1-based and null for a miss. A lens attack finds the answer's first token there, `hit_all` is the position by
+which every token of the answer is among its position's candidates, and `hit_sequence` the one at which whole answers of its
+length, tried in order of the product of their tokens' ranks, include it; the three agree for answers of one token and for
+attacks by prompts, whose candidates are whole responses. The ledger counts what the attack may use: `prompts` x `samples` each
+x `tokens` each, or `layers` x `k` tokens of each. `refused` prompts held the answer and were not asked. `level` is null where
+an attack mixes levels, or has none.
+"""
+
+ADDED = frozenset({"layer_scores", "layer_top_scores", "answer_ids", "temperature", "top_p"})
+"""Columns of records that came later: tables written before have none, which reads as null."""
 
 JUDGEMENTS = pl.Schema(
     {

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from unsee.methods.base import Scope
+from unsee.methods.scope import Scope
 
 if TYPE_CHECKING:
     from unsee.experiment import StatesTable

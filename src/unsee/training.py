@@ -161,7 +161,7 @@ def train(
 
     from unsee.training_state import Checkpoints, Place, StepLog, fingerprint
 
-    options = options or TrainOptions()
+    options = options or TrainOptions(**method.training)
     check_inputs(method, forget=forget, retain=retain, probe=probe, stop=stop)
     mask = resolved_mask(method, options)
     samples: dict[Side, Sequence[Sample]] = {"forget": method.transform(forget), "retain": retain}

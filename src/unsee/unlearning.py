@@ -43,7 +43,7 @@ def unlearn(
 
     Args:
         method: a name (`ga`, `graddiff`, `kl`, `npo`, `idk`, ...; defaults as published) or an instance.
-        options: learning rate, steps and the like.
+        options: learning rate, steps and the like; what the method itself trains with by default.
         scope: which weights may move; LoRA of rank 16 on the language model by default.
         seed: of the order of samples and of the adapters; that of `options` by default.
         reference_model: for methods that compare with a model tuned on the retain set.
@@ -100,7 +100,7 @@ def unlearn_with_report(
     from unsee.training import TrainOptions, check_inputs, train
 
     method = load_method(method) if isinstance(method, str) else method
-    options = options or TrainOptions()
+    options = options or TrainOptions(**method.training)
     options = options if seed is None else replace(options, seed=seed)
     check_inputs(method, forget=forget, retain=retain, probe=probe, stop=stop)
     changed = attach(model, chosen_scope(method, scope), seed=options.seed, alpha=alpha, in_place=in_place)

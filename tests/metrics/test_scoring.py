@@ -62,8 +62,9 @@ def test_no_value_without_a_number_or_a_reason(result: pl.DataFrame) -> None:
 def test_every_metric_has_a_row_and_every_row_a_metric(result: pl.DataFrame) -> None:
     known = {metric.name for metric in ALL_METRICS}
     assert set(result["metric"]) <= known
-    judged = {metric for metric in known if metric.startswith("judge_")}
-    assert known - set(result["metric"]) == {"contamination_alarm"} | judged, "raised in gold's cell; from judgements"
+    elsewhere = {metric for metric in known if metric.startswith(("judge_", "attack_"))}
+    told = "raised in gold's cell; from judgements and attacks"
+    assert known - set(result["metric"]) == {"contamination_alarm"} | elsewhere, told
     assert result["metric_version"].null_count() == 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -76,6 +78,79 @@ def test_full_paths_never_match_by_suffix(model):
     assert all("language_model.layers.3." in name for name in trainable_names(whole))
 
 
+@pytest.mark.parametrize(
+    ("layers", "found"),
+    [
+        ((3,), [3]),
+        ((3, 3, 0), [3, 0]),
+        (None, list(range(8))),
+        ((7 / 32,), [2]),
+        ((0.0, 0.5, 0.99), [0, 4, 7]),
+        ((1, 0.5), [1, 4]),
+    ],
+)
+def test_a_kind_of_layer_and_a_depth(model, layers, found):
+    """A number with a fraction is a depth; 0.5 of 8 layers is layer 4."""
+    expected = [f"model.language_model.layers.{layer}.mlp.down_proj" for layer in found]
+    assert linear_paths(model, Scope(modules="mlp-down", layers=layers)) == expected
+    assert linear_paths(model, Scope(modules=("mlp-down",), layers=layers)) == expected
+    assert linear_paths(model, Scope(modules=("mlp.down_proj",), layers=layers)) == expected
+    made = attach(model, Scope(modules=("mlp-down",), layers=layers, rank=1))
+    assert set(trainable_names(made)) == {f"base_model.model.{path}.lora_{s}.default.weight" for path in expected for s in "AB"}
+    whole = attach(model, Scope(modules=("mlp-down",), layers=layers, rank=None))
+    assert set(trainable_names(whole)) == {f"{path}.weight" for path in expected}
+
+
+def test_paths_inside_a_decoder_layer(model):
+    scope = Scope(modules=("self_attn", "mlp.up_proj"), layers=(6,))
+    assert sorted(linear_paths(model, scope)) == sorted(
+        f"model.language_model.layers.6.{n}" for n in [*ATTENTION, "mlp.up_proj"]
+    )
+
+
+def other_family(kind: str, **options: int) -> SimpleNamespace:
+    """A LLaVA around another kind of decoder, with fresh weights."""
+    import transformers
+
+    size = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "vocab_size": 64}
+    text = getattr(transformers, kind)(**size, **options, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+    vision = transformers.CLIPVisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14
+    )
+    config = transformers.LlavaConfig(text_config=text, vision_config=vision, image_token_index=3)
+    return SimpleNamespace(base=transformers.LlavaForConditionalGeneration(config))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "name"),
+    [
+        ("LlamaConfig", {"intermediate_size": 32}, "layers.1.mlp.down_proj"),
+        ("Gemma3TextConfig", {"intermediate_size": 48, "head_dim": 16, "num_key_value_heads": 2}, "layers.1.mlp.down_proj"),
+        ("PhiConfig", {"intermediate_size": 48}, "layers.1.mlp.fc2"),
+        ("GPTNeoXConfig", {"intermediate_size": 48}, "layers.1.mlp.dense_4h_to_h"),
+        ("Starcoder2Config", {"intermediate_size": 48, "num_key_value_heads": 2}, "layers.1.mlp.c_proj"),
+        ("Lfm2Config", {"intermediate_size": 48, "num_key_value_heads": 2}, "layers.1.feed_forward.w2"),
+        (
+            "Qwen2MoeConfig",
+            {"moe_intermediate_size": 16, "shared_expert_intermediate_size": 24, "num_experts": 2, "num_key_value_heads": 2},
+            "layers.1.mlp.shared_expert.down_proj",
+        ),
+    ],
+)
+def test_the_last_layer_of_an_mlp_is_found_by_structure(kind, options, name):
+    """Whatever a family calls it, also where attention or all parts of the MLP are as wide."""
+    assert linear_paths(other_family(kind, **options), Scope(modules="mlp-down", layers=(0.25,))) == [
+        f"model.language_model.{name}"
+    ]
+
+
+def test_an_mlp_without_linear_layers():
+    """Experts as one tensor."""
+    model = other_family("MixtralConfig", intermediate_size=48, num_key_value_heads=2, num_local_experts=2)
+    with pytest.raises(ConfigError, match=r"layers\.1 has no MLP made of linear layers.*give module paths"):
+        linear_paths(model, Scope(modules="mlp-down", layers=(1,)))
+
+
 def test_an_empty_scope_freezes_everything(model):
     made = attach(model, Scope(modules=(), rank=None))
     assert trainable_names(made) == []
@@ -133,7 +208,9 @@ def test_tied_embeddings_stay_tied_in_a_copy(model):
     ("scope", "message"),
     [
         (Scope(modules=("langage",)), "did you mean 'language'"),
-        (Scope(layers=(8,)), "layers 0 to 7"),
+        (Scope(layers=(8,)), "layers 0 to 7$"),
+        (Scope(layers=(1.0,)), "layer 1.0 does not exist.*a depth from 0 to below 1"),
+        (Scope(modules=("mlp.down_prj",), layers=(1,)), "no module 'mlp.down_prj'; did you mean"),
         (Scope(layers=()), "empty"),
         (Scope(rank=0), "at least 1"),
         (Scope(modules="vision", layers=(0,)), "no linear layer"),

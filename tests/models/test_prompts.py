@@ -51,6 +51,19 @@ def test_ids_are_the_processors(model: Model, samples: list[Sample], images: int
     assert item.ids[: item.prompt_length] == model.prompter.ids(prompt, pictures)
 
 
+def test_where_the_end_of_turn_begins(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    item = model.prompter.encode("Which colour?", "Monday tea")
+    assert item.ids[item.counted("answer_text")] == model.prompter.answer_ids("Monday tea", end=False)
+    assert item.ids[item.counted("answer")] == model.prompter.answer_ids("Monday tea")
+    assert item.ids[item.counted("all")] == item.ids[1:]
+    assert model.prompter.encode("Which colour?", "Monday tea", end=False).end_length == 0
+    words: dict[str, int] = {}
+    monkeypatch.setattr(model.prompter, "_tokenize", lambda text: tuple(words.setdefault(w, len(words)) for w in text.split()))
+    # A tokenizer that melts the end into the last word leaves nothing to tell apart.
+    melted = model.prompter.encode("Which colour?", "Monday tea")
+    assert (len(melted.ids) - melted.prompt_length, melted.end_length) == (2, 0)
+
+
 def test_template_is_the_tokenizers_chat(model: Model) -> None:
     turns = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Who?"}]}]
     assert model.processor.apply_chat_template(turns, tokenize=False) == model.prompter.prompt("Who?", images=1)

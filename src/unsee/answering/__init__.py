@@ -1,8 +1,9 @@
 """Run a model over samples, once per view, and write down what it said.
 
-`records.py` holds `answer`, `views.py` says what a view is and which protocols exist, `strict.py` and `official.py` are one
-protocol each, `shots.py` says who is shown in few-shot prompts, `engine.py` runs views in packed passes, `shared_prompts.py`
-those that begin alike, `store.py` keeps finished parts so that an interrupted call goes on.
+`records.py` holds `answer`, `views.py` says what a view is and which protocols exist, `strict.py`, `official.py` and `lens.py`
+are one protocol each, `shots.py` says who is shown in few-shot prompts, `engine.py` runs views in packed passes,
+`shared_prompts.py` those that begin alike, `sampling.py` draws random responses, `store.py` keeps finished parts so that an
+interrupted call goes on.
 """
 
 from unsee.answering.records import answer

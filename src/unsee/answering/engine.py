@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from unsee.answering.lens import LensRows, read_lens
+from unsee.answering.sampling import Draw, SampledTokens, random_numbers
 from unsee.answering.shared_prompts import Piece, SharedPrompt
 from unsee.answering.views import Outcome, View
 from unsee.errors import DataError
 from unsee.models.batches import Batch, collate, picture_inputs
+from unsee.models.lens import Lens
 from unsee.models.prompts import ROW_TOKENS, Encoded
 
 if TYPE_CHECKING:
@@ -56,6 +59,8 @@ class Job:
     response: str | None = None
     finish_reason: str | None = None
     scores: dict[str, tuple[float, int]] = field(default_factory=dict)
+    answer_ids: tuple[int, ...] = ()
+    seen: LensRows | None = None
 
     @property
     def waits(self) -> bool:
@@ -95,6 +100,10 @@ class Job:
                 "answer_logprob_mean": self._mean(view.answer),
                 "n_answer_tokens": length,
             }
+        if self.seen is not None:
+            row |= {f"layer_{name}": rows for name, rows in self.seen._asdict().items()} | {"answer_ids": self.answer_ids}
+        if view.temperature is not None:
+            row |= {"temperature": view.temperature, "top_p": view.top_p}
         return row
 
     def _mean(self, text: str) -> float | None:
@@ -105,22 +114,27 @@ class Job:
 class Engine:
     """One model with the settings of one call."""
 
-    def __init__(self, model: Model, *, batch_size: int, max_new_tokens: int, pack: bool) -> None:
+    def __init__(self, model: Model, *, batch_size: int, max_new_tokens: int, pack: bool, seed: int = 0) -> None:
         self.model = model
+        self.seed = seed
         self.batch_size = batch_size
         self.max_new_tokens = max_new_tokens
         self.pack = pack
         self.stops = _stop_ids(model)
         self._continuations: dict[str, Continuation] = {}
         self._shares: bool | None = None
+        self._lens: Lens | None = None
 
     def job(self, sample: Sample, protocol: str, view: View) -> Job:
         """Tokenise a view.
 
         Raises:
             DataError: the prompt does not fit into the model's context, or a picture or its place is missing.
+            ConfigError: a lens view, and the model gives no hidden states.
         """
         prompter = self.model.prompter
+        if view.lens and self._lens is None:
+            self._lens = Lens(self.model)
         try:
             ids = prompter.ids(view.prompt, view.images, special_tokens=view.special_tokens)
             after_pictures = prompter.ids(view.prompt.rpartition(prompter.image_token)[2]) if view.images else ids
@@ -140,7 +154,7 @@ class Engine:
 
     def _beginning(self, view: View, ids: tuple[int, ...]) -> Piece:
         """The tokens of a prompt that its shared text makes on its own; at least one is left to go on from."""
-        if not view.shared or not self.pack:
+        if not view.shared or not self.pack or view.temperature is not None:
             return Piece()
         prompter = self.model.prompter
         pictures = view.images[: view.shared.count(prompter.image_token)]
@@ -165,7 +179,8 @@ class Engine:
 
     def score(self, jobs: Sequence[Job]) -> None:
         """Likelihoods of every continuation, and the responses they prove."""
-        asked = [(job, text, self.continuation(text)) for job in jobs for text in job.view.continuations]
+        self._look([job for job in jobs if job.view.lens])
+        asked = [(job, text, self.continuation(text)) for job in jobs if not job.view.lens for text in job.view.continuations]
         if not asked:
             return
         items = []
@@ -184,6 +199,31 @@ class Engine:
                 job.response, job.finish_reason = continuation.response, "stop"
             first += len(item.ids) - item.prompt_length
 
+    def _look(self, jobs: Sequence[Job]) -> None:
+        """What the layers would answer; the last of them also gives the answer's likelihood."""
+        if not jobs:
+            return
+        assert self._lens is not None
+        items = []
+        for job in jobs:
+            assert job.view.answer is not None
+            continuation = self.continuation(job.view.answer)
+            job.answer_ids = continuation.ids[: continuation.length]
+            items.append(Encoded(job.ids + job.answer_ids, len(job.ids), job.prefix, job.view.images))
+        longest = max(len(item.ids) for item in items)
+        batch = collate(items, prompter=self.model.prompter, pack=self.pack, max_tokens=max(ROW_TOKENS, 2 * longest))
+        first = 0
+        with torch.inference_mode():
+            streams = self._lens.streams(batch, range(self._lens.layers + 1))
+            for job in jobs:
+                # One answer at a time, because the whole vocabulary of every layer of a batch is large.
+                logits = self._lens.unembed(streams[:, first : first + len(job.answer_ids)])
+                target = torch.tensor(job.answer_ids, device=logits.device)
+                job.seen = read_lens(logits, target, job.view.lens or "top")
+                logprobs = logits[-1].log_softmax(-1).gather(-1, target[:, None])
+                job.scores[str(job.view.answer)] = (float(logprobs.double().sum()), len(job.answer_ids))
+                first += len(job.answer_ids)
+
     def _edges(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
         """Per edge: log-probability of its token, and whether the token is the arg-max (the lowest id of equals)."""
         # Continuations of one prompt share positions; each position reaches the unembedding once.
@@ -200,14 +240,15 @@ class Engine:
         return logprobs.double().cpu().numpy(), greedy.cpu().numpy()
 
     def generate(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
-        """Greedy responses of jobs that wait, prompts of similar length together; yields each finished batch."""
+        """Responses of jobs that wait, prompts of similar length together; yields each finished batch."""
 
-        def kind(job: Job) -> tuple[int, tuple[int, ...], tuple[str, ...]]:
-            return job.new_tokens, job.beginning.ids, tuple(image.sha256 for image in job.beginning.pictures)
+        def kind(job: Job) -> tuple[int, tuple[int, ...], tuple[str, ...], bool]:
+            pictures = tuple(image.sha256 for image in job.beginning.pictures)
+            return job.new_tokens, job.beginning.ids, pictures, job.view.temperature is not None
 
         waiting = sorted((job for job in jobs if job.waits), key=lambda job: (kind(job), len(job.ids)))
         size = PROMPTS_PER_QUESTION * self.batch_size
-        for (new_tokens, shared, _), group in groupby(waiting, key=kind):
+        for (new_tokens, shared, *_), group in groupby(waiting, key=kind):
             alike = list(group)
             begun = self._begun(alike[0]) if shared else None
             for start in range(0, len(alike), size):
@@ -231,7 +272,7 @@ class Engine:
 
     def _complete(self, jobs: Sequence[Job], new_tokens: int) -> list[list[int]]:
         """New token ids of each prompt."""
-        from transformers import GenerationConfig
+        from transformers import GenerationConfig, LogitsProcessorList
 
         prompter = self.model.prompter
         length = max(len(job.ids) for job in jobs)
@@ -249,10 +290,19 @@ class Engine:
             eos_token_id=sorted(self.stops),
             pad_token_id=pad,
         )
+        draws = [self._draw(job, job.view.temperature, new_tokens) for job in jobs if job.view.temperature is not None]
+        assert len(draws) in (0, len(jobs)), "greedy and random responses are batched apart"
+        drawing = {"logits_processor": LogitsProcessorList([SampledTokens(draws, start=length)])} if draws else {}
         with torch.inference_mode():
             inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-            whole: list[list[int]] = self.model.network.generate(**inputs, generation_config=config)[:, length:].tolist()
+            made = self.model.network.generate(**inputs, generation_config=config, **drawing)
+        whole: list[list[int]] = made[:, length:].tolist()
         return whole
+
+    def _draw(self, job: Job, temperature: float, new_tokens: int) -> Draw:
+        view = job.view
+        numbers = random_numbers(new_tokens, self.seed, job.sample.id, job.protocol, view.name, view.draw)
+        return Draw(numbers, temperature, view.top_p)
 
 
 def _stop_ids(model: Model) -> frozenset[int]:

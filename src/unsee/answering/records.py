@@ -42,14 +42,15 @@ def answer(
 
     Log-probabilities are natural logarithms from an fp32 log-softmax and leave out the end of turn: `answer_logprob_sum` and
     `_mean` of the teacher-forced right answer, `option_logprobs` (in letter order) and `perturbed_logprobs` (in the order of
-    `wrong_answers`) as means over a text's tokens. Values that are not numbers become null. Responses are greedy.
+    `wrong_answers`) as means over a text's tokens. Values that are not numbers become null. Responses are greedy unless a view
+    gives a temperature. `lens` asks for no response: it keeps what every layer would answer (columns `layer_*` of RECORDS).
 
     Args:
         cell: id of the cell, copied into every record.
         batch_size: samples per forward pass; it changes speed and memory, not records.
         truth_ratio: whether wrong answers are scored.
         max_new_tokens: longest response, in tokens; `official` has its own bound.
-        seed: decides what a protocol draws at random; `strict` draws nothing.
+        seed: decides what a protocol draws at random; `strict` and `lens` draw nothing.
         shots: who is shown in the few-shot prompts of `official`; `draw_shots` tells it without a model.
         store: folder for `records.parquet`, and for `shots.json` where somebody is shown; an interrupted call of the same
             model, samples and settings goes on from it, any other starts over.
@@ -60,7 +61,7 @@ def answer(
         One row per (sample, view, draw) in the schema RECORDS, in the order of `samples`.
 
     Raises:
-        ConfigError: an unknown protocol or an impossible number.
+        ConfigError: an unknown protocol, an impossible number, or a lens view of a model that gives no hidden states.
         DataError: a prompt that does not fit into the model's context, or a picture that cannot be read, before any model time.
     """
     from unsee.answering.engine import Engine
@@ -73,7 +74,7 @@ def answer(
     chosen = [load_protocol(protocol) for protocol in protocols]
     with model.answering(), evaluating(model):
         setting = Setting(model.prompter, system=model.system, truth_ratio=truth_ratio, seed=seed, shots=shots)
-        engine = Engine(model, batch_size=batch_size, max_new_tokens=max_new_tokens, pack=pack)
+        engine = Engine(model, batch_size=batch_size, max_new_tokens=max_new_tokens, pack=pack, seed=seed)
         asking = _Asking(engine, samples, chosen, setting, cell=cell, progress=progress)
         if store is None:
             return asking.records(None)
@@ -124,7 +125,11 @@ class _Asking:
             "method": None if model.method is None else described(model.method),
             "template": model.prompter.prompt("", images=1),
             **({"shown": self.shown} if self.shown else {}),
+            **({"decides": decides} if (decides := self._decides()) else {}),
         }
+
+    def _decides(self) -> dict[str, Any]:
+        return {name: dict(prepared.decides) for name, prepared in self.protocols if prepared.decides}
 
     def records(self, kept: RecordStore | None) -> pl.DataFrame:
         """The records of all samples; chunks that an interrupted call finished are read from `kept`."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from unsee.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
+    from unsee.answering.lens import LensSide
     from unsee.models.prompts import Prompter
     from unsee.sample import ImageRef, Sample
 
@@ -45,6 +46,9 @@ class View:
         special_tokens: whether the prompt gets what the tokenizer adds to any text (a BOS); chat templates write it themselves.
         parse: reads the outcome; None means unparsable.
         draw: number of the draw, for views that are asked more than once.
+        temperature: of a response that is drawn at random, seeded by sample, view and draw; None for the greedy one.
+        top_p: a random token is among the likeliest that together reach this probability.
+        lens: what the layers would answer is read instead of a response; `answer` is what they are looked through for.
     """
 
     name: str
@@ -61,6 +65,9 @@ class View:
     shared: str = ""
     special_tokens: bool = False
     draw: int = 0
+    temperature: float | None = None
+    top_p: float = 1.0
+    lens: LensSide | None = None
 
     @cached_property
     def continuations(self) -> tuple[str, ...]:
@@ -105,10 +112,12 @@ class Prepared(NamedTuple):
     Attributes:
         views: the views of one sample, in the order of their records; () for samples that are not asked.
         shown: who is shown to whom, plain values; {} where nobody is. It goes into `shots.json`.
+        decides: plain values besides the samples that decide the views; other values make an interrupted call start over.
     """
 
     views: Callable[[Sample], Sequence[View]]
     shown: Mapping[str, Any] = {}
+    decides: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -133,12 +142,13 @@ def load_protocol(name: str | Protocol) -> Protocol:
     Raises:
         ConfigError: no such protocol.
     """
+    from unsee.answering.lens import LENS
     from unsee.answering.official import OFFICIAL
     from unsee.answering.strict import STRICT
 
     if isinstance(name, Protocol):
         return name
-    known = {protocol.name: protocol for protocol in (STRICT, OFFICIAL)}
+    known = {protocol.name: protocol for protocol in (STRICT, OFFICIAL, LENS)}
     if name not in known:
         raise ConfigError(f"no protocol is called {name!r}; {nearest(name, list(known))}")
     return known[name]

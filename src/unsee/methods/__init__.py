@@ -15,15 +15,22 @@ from inspect import get_annotations
 from typing import Any, get_type_hints
 
 from unsee.errors import ConfigError, nearest
-from unsee.methods.base import Method, Scope
+from unsee.methods.base import Method
 from unsee.methods.do_nothing import DoNothing
+from unsee.methods.empty_response import EmptyResponse, EmptyResponseOfficial
+from unsee.methods.error_injection import ErrorInjection, ErrorInjectionOfficial
+from unsee.methods.fact_erasure import FactErasure
 from unsee.methods.finetune import FineTune
 from unsee.methods.ga import GradientAscent, GradientAscentOfficial
 from unsee.methods.graddiff import GradientDifference, GradientDifferenceOfficial
+from unsee.methods.head_projection import HeadProjection, HeadProjectionOfficial
 from unsee.methods.idk import IDK
+from unsee.methods.input_rephrasing import InputRephrasing, InputRephrasingOfficial
 from unsee.methods.kl import KLMinimisation, KLMinimisationOfficial
+from unsee.methods.max_entropy import MaxEntropy, MaxEntropyOfficial
 from unsee.methods.npo import NPO, NPOOfficial
 from unsee.methods.prompt_guard import PromptGuard
+from unsee.methods.scope import Scope
 from unsee.settings import convert
 
 __all__ = ["Method", "Scope", "acts_while_answering", "described", "from_description", "load_method", "method_class"]
@@ -43,6 +50,17 @@ BUILT_IN: tuple[type[Method], ...] = (
     FineTune,
     DoNothing,
     PromptGuard,
+    FactErasure,
+    EmptyResponse,
+    EmptyResponseOfficial,
+    ErrorInjection,
+    ErrorInjectionOfficial,
+    HeadProjection,
+    HeadProjectionOfficial,
+    MaxEntropy,
+    MaxEntropyOfficial,
+    InputRephrasing,
+    InputRephrasingOfficial,
 )
 
 

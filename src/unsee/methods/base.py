@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
+from unsee.methods.scope import Scope
 from unsee.models.prompts import LossMask
 
 if TYPE_CHECKING:
@@ -25,15 +26,6 @@ B = TypeVar("B")
 
 
 @dataclass(frozen=True)
-class Scope:
-    """Weights that may move: LoRA of `rank` on `modules` (parts, full paths, none) of `layers`; themselves with rank None."""
-
-    modules: Literal["language", "projector", "vision", "all-linear"] | tuple[str, ...] = "language"
-    layers: tuple[int, ...] | None = None
-    rank: int | None = 16
-
-
-@dataclass(frozen=True)
 class Method:
     """Base of every method, defence and control; a frozen dataclass whose fields are its hyper-parameters."""
 
@@ -43,6 +35,7 @@ class Method:
     reference: ClassVar[Literal["start", "retain_tuned", "none"]] = "none"
     reads: ClassVar[Mapping[Side, Read]] = {"forget": "logprobs"}
     loss_mask: ClassVar[LossMask | None] = None
+    training: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def scope(self) -> Scope | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from unsee.errors import ConfigError
 from unsee.methods.base import Method, Need
 from unsee.methods.losses import nll
-from unsee.models.questions import training_turn
+from unsee.models.questions import with_answer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,21 +56,11 @@ class IDK(Method):
             raise ConfigError("method idk: refusals is empty; give at least one sentence")
 
     def transform(self, samples: Sequence[Sample]) -> Sequence[Sample]:
-        return [self._refused(sample) for sample in samples]
+        return [with_answer(sample, self._refusal(sample)) for sample in samples]
 
-    def _refused(self, sample: Sample) -> Sample:
+    def _refusal(self, sample: Sample) -> str:
         digest = hashlib.sha256(sample.id.encode()).digest()
-        refusal = self.refusals[int.from_bytes(digest[:8], "big") % len(self.refusals)]
-        # The question keeps the form it is trained in (listed options, marked blank); only its answer changes.
-        return replace(
-            sample,
-            task="generation",
-            question=training_turn(sample)[0],
-            answer=refusal,
-            options={},
-            correct_option=None,
-            metadata={key: value for key, value in sample.metadata.items() if key != "form"},
-        )
+        return self.refusals[int.from_bytes(digest[:8], "big") % len(self.refusals)]
 
     def loss(self, model: Model, reference: Reference | None, forget: Batch | None, retain: Batch | None) -> dict[str, Tensor]:
         terms = {}

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from unsee.errors import ConfigError, DataError
-from unsee.methods.base import Method, Scope
+from unsee.methods.base import Method
+from unsee.methods.scope import Scope
 
 if TYPE_CHECKING:
     from unsee.models.model import Model

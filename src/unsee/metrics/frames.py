@@ -38,8 +38,8 @@ _JUDGED = "judge_score"
 
 
 def fact_of(sample: Sample) -> str:
-    """The bare fact a sample asks for: `metadata["value"]` where the answer is a sentence, else the answer."""
-    return str(sample.metadata.get("value", sample.answer))
+    """The bare fact a sample asks for."""
+    return sample.fact
 
 
 def truth_frame(samples: Iterable[Sample]) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import polars as pl
 from unsee.metrics import aggregate, alarm, collapse, judge_scores
 from unsee.metrics.accuracy import ACCURACY, REPEATED, UNPARSABLE
 from unsee.metrics.answer_probability import ANSWER_LOGPROB, ANSWER_PROBABILITY
+from unsee.metrics.attack_success import ATTACK_LEFT, ATTACK_SUCCESS
 from unsee.metrics.bootstrap import FEW_SUBJECTS, FEW_SUBJECTS_MARK, Resampler, family
 from unsee.metrics.distance import DISTANCE, NOISE_FLOOR, SIGNED_DISTANCE, distances
 from unsee.metrics.factuality import FACTUALITY
@@ -69,6 +70,8 @@ ALL_METRICS: tuple[MetricInfo, ...] = (
     alarm.CONTAMINATION,
     JUDGE_FAILURES,
     JUDGE_AGREEMENT,
+    ATTACK_SUCCESS,
+    ATTACK_LEFT,
     *GATE_COUNTS,
 )
 """Everything that may stand in the column `metric`."""

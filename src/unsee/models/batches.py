@@ -195,9 +195,9 @@ def collate(
             seats[index] = (r, node)
     edges: list[tuple[int, int, int, int]] = []
     for index, (item, (r, node)) in enumerate(zip(items, seats, strict=True)):
-        start = max(1, item.label_start(mask))
-        for place, token in zip(rows[r].path(node, start - 1), item.ids[start:], strict=False):
-            if token != prompter.image_token_id or start >= item.prompt_length:
+        counted = item.counted(mask)
+        for place, token in zip(rows[r].path(node, counted.start - 1), item.ids[counted], strict=False):
+            if token != prompter.image_token_id or counted.start >= item.prompt_length:
                 edges.append((r, place, token, index))
     at, position, target, owner = torch.tensor(edges, dtype=torch.long).reshape(-1, 4).unbind(1)
     inputs: dict[str, Any] = {"input_ids": torch.from_numpy(input_ids)}

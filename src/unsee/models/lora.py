@@ -15,10 +15,10 @@ from unsee.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from torch import nn
 
-    from unsee.methods.base import Scope
+    from unsee.methods.scope import Scope
     from unsee.models.model import Model
 
-PARTS = ("language", "projector", "vision", "all-linear")
+PARTS = ("language", "projector", "vision", "all-linear", "mlp-down")
 _NUMBERED = re.compile(r"\.(\d+)(?:\.|$)")
 
 
@@ -97,10 +97,10 @@ def linear_paths(model: Model, scope: Scope) -> list[str]:
 
     network = model.base
     head, decoder = network.get_output_embeddings(), _path_of(network, network.get_decoder())
-    found = []
+    layers, found = chosen_layers(network, scope), []
     for path in _paths(network, scope):
         for name, module in network.get_submodule(path).named_modules(prefix=path):
-            if isinstance(module, torch.nn.Linear) and module is not head and _in_layers(decoder, name, scope):
+            if isinstance(module, torch.nn.Linear) and module is not head and _in_layers(decoder, name, layers):
                 found.append(name)
     if not found:
         raise ConfigError(f"modules {scope.modules!r} with layers {scope.layers} hold no linear layer; choose others")
@@ -111,15 +111,15 @@ def _weights(network: Any, path: str, scope: Scope) -> Iterator[str]:
     """Weights below a path; those of the decoder include embeddings and unembedding unless layers are chosen."""
     import torch
 
-    linear_only = scope.modules == "all-linear"
+    linear_only, layers = scope.modules == "all-linear", chosen_layers(network, scope)
     head, decoder = network.get_output_embeddings(), _path_of(network, network.get_decoder())
     for name, module in network.get_submodule(path).named_modules(prefix=path):
         if linear_only and (not isinstance(module, torch.nn.Linear) or module is head):
             continue
-        if _in_layers(decoder, name, scope):
+        if _in_layers(decoder, name, layers):
             for own, _ in module.named_parameters(recurse=False):
                 yield f"{name}.{own}" if name else own
-    if path == decoder and scope.layers is None and not linear_only:
+    if path == decoder and layers is None and not linear_only:
         for own, _ in head.named_parameters(prefix=_path_of(network, head)):
             yield own
 
@@ -127,7 +127,8 @@ def _weights(network: Any, path: str, scope: Scope) -> Iterator[str]:
 def _paths(network: Any, scope: Scope) -> list[str]:
     """Full paths of the modules a scope names."""
     wanted = (scope.modules,) if isinstance(scope.modules, str) else scope.modules
-    _check_layers(network, scope)
+    layers = chosen_layers(network, scope)
+    known = dict(network.named_modules())
     paths: list[str] = []
     for name in wanted:
         if name == "all-linear":
@@ -138,11 +139,14 @@ def _paths(network: Any, scope: Scope) -> list[str]:
             paths.append(_path_of(network, _vision(network)))
         elif name == "projector":
             paths += _projectors(network)
-        elif name in dict(network.named_modules()):
+        elif name == "mlp-down":
+            paths += [path for layer in _layer_paths(network, layers) for path in _mlp_down(network, layer)]
+        elif name in known:
             paths.append(name)
+        elif inside := [path for layer in _layer_paths(network, layers) if (path := f"{layer}.{name}") in known]:
+            paths += inside
         else:
-            known = [*PARTS, *(path for path, _ in network.named_modules() if path)]
-            close = nearest(name, known)
+            close = nearest(name, [*PARTS, *(path for path in known if path)])
             raise ConfigError(f"the model has no module {name!r}; {close if len(close) < 200 else 'give a full module path'}")
     return paths
 
@@ -175,20 +179,69 @@ def _path_of(network: Any, module: nn.Module) -> str:
     return next(name for name, other in network.named_modules() if other is module)
 
 
-def _in_layers(decoder: str, name: str, scope: Scope) -> bool:
+def _in_layers(decoder: str, name: str, layers: tuple[int, ...] | None) -> bool:
     """Whether a module belongs to one of the chosen decoder layers; always true when none are chosen."""
-    if scope.layers is None:
+    if layers is None:
         return True
     if not name.startswith(decoder):
         return False
     number = _NUMBERED.search(name[len(decoder) :])
-    return number is not None and int(number.group(1)) in scope.layers
+    return number is not None and int(number.group(1)) in layers
 
 
-def _check_layers(network: Any, scope: Scope) -> None:
-    count = int(network.config.get_text_config().num_hidden_layers)
-    wrong = [layer for layer in scope.layers or () if not 0 <= layer < count]
-    if wrong:
-        raise ConfigError(f"layer {wrong[0]} does not exist; the decoder has layers 0 to {count - 1}")
-    if scope.layers is not None and not scope.layers:
+def chosen_layers(network: Any, scope: Scope) -> tuple[int, ...] | None:
+    """Decoder layers of a scope as numbers from 0, depths resolved; None where it names none.
+
+    Raises:
+        ConfigError: a layer that the decoder does not have.
+    """
+    if scope.layers is None:
+        return None
+    if not scope.layers:
         raise ConfigError("layers is empty, so nothing could be trained; name layers or leave it out for all of them")
+    count = int(network.config.get_text_config().num_hidden_layers)
+    for layer in scope.layers:
+        if not 0 <= layer < (1 if isinstance(layer, float) else count):
+            depths = " (with a fraction it is a depth from 0 to below 1)" if isinstance(layer, float) else ""
+            raise ConfigError(f"layer {layer} does not exist; the decoder has layers 0 to {count - 1}{depths}")
+    found = (min(count - 1, round(layer * count)) if isinstance(layer, float) else layer for layer in scope.layers)
+    return tuple(dict.fromkeys(found))
+
+
+def _layer_paths(network: Any, layers: tuple[int, ...] | None) -> list[str]:
+    """Full paths of the chosen decoder layers, of all where none are chosen; [] where the decoder holds no list of layers."""
+    import torch
+
+    count, decoder = int(network.config.get_text_config().num_hidden_layers), network.get_decoder()
+    for name, child in decoder.named_children():
+        if isinstance(child, torch.nn.ModuleList) and len(child) == count:
+            prefix = f"{_path_of(network, decoder)}.{name}"
+            return [f"{prefix}.{layer}" for layer in (range(count) if layers is None else layers)]
+    return []
+
+
+def _mlp_down(network: Any, layer: str) -> list[str]:
+    """The last linear layer of a decoder layer's MLP, found by its place and shape, whatever the model calls it.
+
+    Linear layers as wide as the residual stream write to it. A decoder layer lets attention write first, so its first child
+    with such a layer is left out; of the others the one that reads most is the MLP's. Experts have one each.
+    """
+    import torch
+
+    width = int(network.config.get_text_config().hidden_size)
+    writers = [
+        [
+            (path, module)
+            for path, module in child.named_modules(prefix=f"{layer}.{name}")
+            if isinstance(module, torch.nn.Linear) and module.out_features == width
+        ]
+        for name, child in network.get_submodule(layer).named_children()
+    ]
+    candidates = [found for child in [child for child in writers if child][1:] for found in child]
+    if not candidates:
+        raise ConfigError(
+            f"{layer} has no MLP made of linear layers, so mlp-down finds nothing; give module paths as the scope"
+        )
+    widest = max(module.in_features for _, module in candidates)
+    found = [path for path, module in candidates if module.in_features == widest]
+    return [path for path in found if path.rpartition(".")[2] == found[-1].rpartition(".")[2]]

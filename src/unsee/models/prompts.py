@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from unsee.sample import ImageRef
 
-LossMask = Literal["answer", "answer_and_question", "all"]
+LossMask = Literal["answer", "answer_and_question", "all", "answer_text"]
 
 _SYSTEM, _QUESTION, _ANSWER = "\u241fsystem\u241f", "\u241fquestion\u241f", "\u241fanswer\u241f"
 _CACHED_BYTES = 256 * 2**20
@@ -44,18 +44,19 @@ class Encoded:
         prompt_length: number of prompt ids; everything after is answer and end of turn.
         question_start: where the question's own tokens begin.
         pictures: pictures shown, in order.
+        end_length: number of ids at the end that are the end of turn.
     """
 
     ids: tuple[int, ...]
     prompt_length: int
     question_start: int
     pictures: tuple[ImageRef, ...] = ()
+    end_length: int = 0
 
-    def label_start(self, mask: LossMask) -> int:
-        """Index of the first token whose likelihood counts."""
-        if mask == "answer":
-            return self.prompt_length
-        return self.question_start if mask == "answer_and_question" else 1
+    def counted(self, mask: LossMask) -> slice:
+        """Which tokens' likelihoods count; `answer_text` is the answer without the end of turn."""
+        first = {"answer_and_question": self.question_start, "all": 1}.get(mask, self.prompt_length)
+        return slice(max(1, first), len(self.ids) - (self.end_length if mask == "answer_text" else 0))
 
 
 class Prompter:
@@ -165,11 +166,19 @@ class Prompter:
         lead = f"{parts.before_system}{system}{parts.before_question}"
         start = len(self.ids(lead, images))
         prompt = self.ids(f"{lead}{question}{parts.before_answer}", images)
+        reply, turn_end = self.answer_ids(answer, end=end, after=parts.after_answer), self._tokenize(parts.after_answer)
+        if not end:
+            end_length = 0
+        elif reply[len(reply) - len(turn_end) :] == turn_end:
+            end_length = len(turn_end)
+        else:
+            end_length = len(reply) - len(self.answer_ids(answer, end=False))
         return Encoded(
-            ids=prompt + self.answer_ids(answer, end=end, after=parts.after_answer),
+            ids=prompt + reply,
             prompt_length=len(prompt),
             question_start=min(start, len(prompt)),
             pictures=tuple(images),
+            end_length=max(0, end_length),
         )
 
     def answer_ids(self, answer: str, *, end: bool = True, after: str | None = None) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,6 +58,19 @@ def training_turn(sample: Sample) -> tuple[str, str]:
     if form == "cloze":
         return cloze_question(sample), sample.answer
     return generation_question(sample), sample.answer
+
+
+def with_answer(sample: Sample, answer: str) -> Sample:
+    """The question in the form it is trained in (listed options, marked blank), with another answer to train on."""
+    return replace(
+        sample,
+        task="generation",
+        question=training_turn(sample)[0],
+        answer=answer,
+        options={},
+        correct_option=None,
+        metadata={key: value for key, value in sample.metadata.items() if key != "form"},
+    )
 
 
 def encode_samples(samples: Iterable[Sample], prompter: Prompter) -> list[Encoded]:
