@@ -31,7 +31,7 @@ TOLD = ("accuracy", "factuality", "cloze_accuracy")
 MEASURE_TITLES = {"accuracy": "choice", "rouge_l": "ROUGE-L", "factuality": "fact told", "cloze_accuracy": "cloze"}
 SHOWN_TITLES = {"image_text": "with the picture", "text": "by name"}
 METHOD_TITLES = {"ga": "GA", "graddiff": "GradDiff", "kl": "KL", "npo": "NPO"}
-DRAWS = 1000
+DRAWS = 10_000
 
 
 class Column(NamedTuple):

@@ -36,6 +36,8 @@ from pages import DASHES, SHAPES, SHOWN, fill, save
 
 from unsee.metrics.holm import holm
 
+Paths = dict[int, list[Asked]]
+"""Seed -> a model from vanilla to the end."""
 LEVELS = (0.95, 0.9)
 SETS = ("forget", "test", "retain", "celebrity")
 ALPHA = 0.05
@@ -75,8 +77,12 @@ def path(study: Study, method: str, shown: str, *, seed: int, ratio: float) -> l
     return [study.asked(start), *study.way(cell), study.asked(cell)]
 
 
-def differences(learned: str, method: str, ones: Sequence[list[Asked]], others: Sequence[list[Asked]]) -> Iterator[Difference]:
-    """Two arms, seed by seed, at every level, set, measure and way of asking."""
+def differences(learned: str, method: str, first: Paths, second: Paths) -> Iterator[Difference]:
+    """Two arms at every level, set, measure and way of asking, paired on the seeds that both have."""
+    seeds = [seed for seed in first if seed in second]
+    ones, others = [first[seed] for seed in seeds], [second[seed] for seed in seeds]
+    if not seeds:
+        return
     for level in LEVELS:
         arms = [[at_retain([asked.means for asked in way], level) for way in ways] for ways in (ones, others)]
         kept = tuple(
@@ -112,8 +118,8 @@ def _heading(one: Difference, first: str, second: str) -> str:
 
 
 def _shown(one: Difference, stars: dict[int, bool]) -> str:
-    text = percent(one.draws, signed=True) + (" *" if stars[id(one)] else "")
-    return f"**{text}**" if stars[id(one)] else text
+    text = percent(one.draws, signed=True)
+    return f"**{text}** \\*" if stars[id(one)] else text
 
 
 def long_table(found: Sequence[Difference], *, arms: tuple[str, str], stars: dict[int, bool]) -> pl.DataFrame:
@@ -145,11 +151,11 @@ def long_table(found: Sequence[Difference], *, arms: tuple[str, str], stars: dic
     return pl.DataFrame(rows)
 
 
-def way_figure(paths: dict[tuple[str, str], list[list[Asked]]]) -> alt.TopLevelMixin:
+def way_figure(paths: dict[tuple[str, str], Paths]) -> alt.TopLevelMixin:
     """What is still told about forgotten people, over what is still told about the others, from vanilla to the end."""
     rows = []
     for (method, shown), seeds in paths.items():
-        for seed, way in enumerate(seeds):
+        for seed, way in seeds.items():
             start = retain_score(way[0].means)[0]
             for order, asked in enumerate(way):
                 kept = 100 * retain_score(asked.means)[0] / start
@@ -201,6 +207,29 @@ def start_table(studies: Sequence[Study], ratio: float) -> str:
     return markdown(["learned from", "model", "asked", *MEASURE_TITLES.values()], rows)
 
 
+def paths_of(study: Study, method: str, shown: str, ratio: float) -> Paths:
+    """A method's paths by seed, those of unfinished cells left out."""
+    ways = {seed: path(study, method, shown, seed=seed, ratio=ratio) for seed in study.experiment.seeds}
+    return {seed: way for seed, way in ways.items() if way is not None}
+
+
+def page_parts(found: Sequence[Difference], vision: Sequence[Difference], stars: dict[int, bool]) -> dict[str, str]:
+    """Tables by marker: one per way of learning, level and group of sets."""
+    parts: dict[str, list[str]] = {}
+    for one in found:
+        for sets, label in ((SETS[:2], "forget"), (SETS[2:], "keep")):
+            if one.column == columns(*SETS)[0]:
+                mine = [d for d in found if (d.learned, d.method, d.level) == (one.learned, one.method, one.level)]
+                lines = [_heading(one, "from pictures", "by name"), "", table(mine, sets=sets, stars=stars), ""]
+                parts.setdefault(f"{one.learned}-{round(100 * one.level)}-{label}", []).extend(lines)
+    for one in vision:
+        if one.column == columns(*SETS)[0] and one.level == LEVELS[0]:
+            mine = [d for d in vision if (d.learned, d.method, d.level) == (one.learned, one.method, one.level)]
+            lines = [_heading(one, "trainable", "frozen"), "", table(mine, sets=SETS[:2], stars=stars), ""]
+            parts.setdefault(f"vision-{one.learned}", []).extend(lines)
+    return {name: "\n".join(lines) for name, lines in parts.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="one run per way of learning, the vision tower frozen")
@@ -210,47 +239,29 @@ def main() -> None:
     folder, name = arguments.page.parent, arguments.page.stem
     studies = [Study(run) for run in arguments.runs]
     ratio = studies[0].experiment.unlearn.forget_ratios[0]
-    parts = {"start": start_table(studies, ratio)}
     found: list[Difference] = []
     vision: list[Difference] = []
-    frozen: dict[tuple[str, str], list[list[Asked]]] = {}
+    frozen: dict[tuple[str, str], Paths] = {}
     for study in studies:
         learned = study.experiment.learn.learn_modality
-        paths = {}
+        drawn: dict[tuple[str, str], Paths] = {}
         for method in study.experiment.unlearn.methods:
-            for shown in SHOWN_TITLES:
-                ways = [path(study, method, shown, seed=seed, ratio=ratio) for seed in study.experiment.seeds]
-                paths[method, shown] = [way for way in ways if way is not None]
-            found += differences(learned, method, paths[method, "image_text"], paths[method, "text"])
-            frozen[learned, method] = paths[method, "image_text"]
-        save(way_figure(paths), folder / f"{name}-{learned.replace('_', '-')}.png")
+            pictures, names = (paths_of(study, method, shown, ratio) for shown in SHOWN_TITLES)
+            found += differences(learned, method, pictures, names)
+            frozen[learned, method] = pictures
+            drawn |= {(method, "image_text"): pictures, (method, "text"): names}
+        save(way_figure(drawn), folder / f"{name}-{learned.replace('_', '-')}.png")
     for run in arguments.vision:
         study = Study(run)
         learned = study.experiment.learn.learn_modality
         for method in study.experiment.unlearn.methods:
-            ways = [path(study, method, "image_text", seed=seed, ratio=ratio) for seed in study.experiment.seeds]
-            vision += differences(learned, method, [way for way in ways if way is not None], frozen[learned, method])
+            vision += differences(learned, method, paths_of(study, method, "image_text", ratio), frozen[learned, method])
     stars = marked(found) | marked(vision)
-    for study in studies:
-        learned = study.experiment.learn.learn_modality
-        for level in LEVELS:
-            for sets, label in ((SETS[:2], "forget"), (SETS[2:], "keep")):
-                lines = []
-                for method in study.experiment.unlearn.methods:
-                    mine = [d for d in found if (d.learned, d.method, d.level) == (learned, method, level)]
-                    lines += [_heading(mine[0], "from pictures", "by name"), "", table(mine, sets=sets, stars=stars), ""]
-                parts[f"{learned}-{round(100 * level)}-{label}"] = "\n".join(lines)
-    for learned in {one.learned for one in vision}:
-        lines = []
-        for method in dict.fromkeys(one.method for one in vision):
-            mine = [d for d in vision if (d.learned, d.method, d.level) == (learned, method, LEVELS[0])]
-            lines += [_heading(mine[0], "trainable", "frozen"), "", table(mine, sets=SETS[:2], stars=stars), ""]
-        parts[f"vision-{learned}"] = "\n".join(lines)
     tables = [long_table(found, arms=("image_text", "text"), stars=stars)]
     if vision:
         tables.append(long_table(vision, arms=("vision trainable", "vision frozen"), stars=stars))
     pl.concat(tables, how="vertical_relaxed").write_csv(folder / f"{name}.csv", float_precision=4)
-    fill(arguments.page, parts)
+    fill(arguments.page, {"start": start_table(studies, ratio)} | page_parts(found, vision, stars))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import altair as alt
+from PIL import Image
 
 INK, ACCENT, MUTED = "#1d2125", "#0b6e6e", "#646b73"
 SHOWN = alt.Scale(domain=["with the picture", "by name"], range=[ACCENT, "#b5541c"])
@@ -39,3 +40,5 @@ def save(chart: alt.TopLevelMixin, file: Path) -> None:
         .configure_legend(titleFontWeight="normal")
     )
     styled.save(str(file), scale_factor=1.5)
+    # Few colours are used, and pages are read over slow lines too.
+    Image.open(file).convert("RGB").quantize(64).save(file, optimize=True)

@@ -99,7 +99,8 @@ def difference_figure(rows: list[dict[str, object]], asked: str) -> alt.TopLevel
         charts = []
         for measure, task in PAPER.items():
             mine = [row for row in shown if row["set"] == name and row["measure"] == measure]
-            base = alt.Chart(alt.Data(values=mine)).encode(
+            # Facets divide the data of the whole layer only.
+            base = alt.Chart().encode(
                 x=alt.X("ratio:N", title=None, sort=["5 %", "10 %", "15 %"], axis=alt.Axis(labelAngle=0)),
                 xOffset=alt.XOffset("unlearned:N", sort=list(SHOWN.domain)),
                 color=alt.Color("unlearned:N", scale=SHOWN, title="unlearned", legend=alt.Legend(orient="top")),

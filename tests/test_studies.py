@@ -55,7 +55,7 @@ def test_differences_are_averaged_over_seeds_and_say_what_was_kept() -> None:
         filled = [dict.fromkeys(answers.columns(*modality.SETS), np.ones(2)) | end for end in ends]
         return [answers.Asked(cell=None, state="end", means=means) for means in filled]  # type: ignore[arg-type]
 
-    ones, others = [way(0.9, 0.4), way(0.99, 0.2)], [way(0.9, 0.6), way(0.9, 0.8)]
+    ones, others = {0: way(0.9, 0.4), 1: way(0.99, 0.2)}, {0: way(0.9, 0.6), 1: way(0.9, 0.8), 2: way(0.5, 0.0)}
     found = [d for d in modality.differences("both", "npo", ones, others) if d.column == FORGET]
     assert [d.level for d in found] == [0.95, 0.9]
     # At 0.95 half-way to 0.9; the first arm of the second seed ends at 0.99 with 0.2.
