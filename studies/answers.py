@@ -139,8 +139,8 @@ def interval(draws: Array) -> tuple[float, float]:
 
 def p_value(draws: Array) -> float:
     """Two-sided bootstrap p-value of a difference from 0, not below one in the number of draws."""
-    below = float(np.mean(draws[1:] <= 0))
-    return min(1.0, max(2 * min(below, 1 - below), 1 / len(draws[1:])))
+    below, above = float(np.mean(draws[1:] <= 0)), float(np.mean(draws[1:] >= 0))
+    return min(1.0, max(2 * min(below, above), 1 / len(draws[1:])))
 
 
 def percent(draws: Array, *, signed: bool = False) -> str:

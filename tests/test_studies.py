@@ -68,6 +68,9 @@ def test_p_values_and_marks() -> None:
     draws = np.concatenate([[0.5], np.full(1000, 0.5)])
     assert answers.p_value(draws) == pytest.approx(1 / 1000)
     assert answers.p_value(np.concatenate([[0.0], np.linspace(-1, 1, 1000)])) == pytest.approx(1.0)
+    # Draws without any difference speak for neither side.
+    assert answers.p_value(np.zeros(1001)) == 1.0
+    assert answers.p_value(np.array([-0.1, *np.zeros(500), *np.full(500, -0.2)])) == 1.0
     assert answers.percent(np.array([0.5, 0.4, 0.6]), signed=True).startswith("+50 (+40")
 
 
