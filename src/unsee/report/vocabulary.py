@@ -5,7 +5,8 @@ from __future__ import annotations
 CONTROLS = ("vanilla", "gold", "prior_only", "do_nothing", "prompt_guard")
 REQUIRED = ("vanilla", "gold", "do_nothing", "prompt_guard")
 """Controls that every table shows, absent or not."""
-METHODS = ("ga", "graddiff", "kl", "npo", "idk")
+DEFENCES = ("fact_erasure", "empty_response", "error_injection", "head_projection", "max_entropy", "input_rephrasing")
+METHODS = ("ga", "graddiff", "kl", "npo", "idk", *DEFENCES)
 SETS = ("forget", "test", "retain", "celebrity", "near_retain", "general", "clinical", "neighbour_image", "neighbour_question")
 """Sets in the order of the tables: the paper's four first."""
 TASKS = ("classification", "generation", "cloze")
@@ -25,6 +26,12 @@ TITLES = {
     "kl": "KL minimisation",
     "npo": "NPO",
     "idk": "IDK",
+    "fact_erasure": "Fact erasure",
+    "empty_response": "Empty response",
+    "error_injection": "Error injection",
+    "head_projection": "Head projection",
+    "max_entropy": "Max-entropy",
+    "input_rephrasing": "Input rephrasing",
 }
 SHORT_TITLES = TITLES | {"ga": "GA", "graddiff": "GradDiff", "kl": "KL"}
 ROLES = {
@@ -38,6 +45,12 @@ ROLES = {
     "kl": "ascent, plus retain close to start",
     "npo": "negative preference",
     "idk": "trained to decline",
+    "fact_erasure": "lowers the answer's probability",
+    "empty_response": "trained to say it does not know",
+    "error_injection": "trained on a wrong answer",
+    "head_projection": "answer out of the lens's top",
+    "max_entropy": "layers made undecided",
+    "input_rephrasing": "erasure over rephrasings",
 }
 SET_TITLES = {
     "forget": "Forget",
