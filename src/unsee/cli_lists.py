@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from unsee.command_line import DONE, FAILED, Count, File, Flag, Share, TestImage, console, say
+from unsee.command_line import DONE, FAILED, Count, File, Flag, NameOrFolder, Share, TestImage, console, say
 from unsee.errors import ConfigError, DataError
 
 
@@ -107,26 +107,37 @@ def list_models() -> int:
 
 
 def train_model(
-    size: Annotated[Literal["tiny"], tyro.conf.Positional] = "tiny",
+    size: Annotated[Literal["micro", "tiny", "small"], tyro.conf.Positional] = "tiny",
     *,
     out: Path = Path("runs/train-tiny"),
     seed: int = 0,
+    creatures: Annotated[Literal["A", "B"] | None, tyro.conf.arg(metavar="A|B|none")] = "A",
+    start: NameOrFolder = None,
+    length: float = 1.0,
     dry_run: Flag = False,
 ) -> int:
-    """Train an embedded model from scratch by the committed recipe; goes on from the last finished stage.
+    """Train an embedded model by the committed recipe; a killed call goes on from its last saved state.
 
     Args:
         size: which model.
-        out: work folder; the model ends up in OUT/SIZE.
+        out: work folder of this recipe; the model ends up in OUT/SIZE.
         seed: of everything random.
+        creatures: half of the creatures whose names and facts are taught; none for people alone.
+        start: embedded model or model folder to teach creatures to, in less time than from scratch.
+        length: all stages as a multiple of their usual steps.
         dry_run: print the stages, and do nothing.
     """
-    from unsee.models.pretraining.recipe import Recipe, train
+    from unsee.models.pretraining.recipe import make_recipe
 
-    recipe = Recipe(size=size, seed=seed)
+    recipe = make_recipe(size, seed=seed, creatures=creatures, start=start, length=length)
     if dry_run:
-        say(*(f"stage {stage.name}: {stage.steps:,} steps" for stage in recipe.stages))
+        say(f"{recipe.version}, {'from ' + recipe.start.version if recipe.start else 'from scratch'}")
+        say(f"stage vision: {recipe.vision.steps:,} steps")
+        for stage in recipe.stages:
+            say(f"stage {stage.name}: {stage.steps:,} steps of {stage.rows} rows, {stage.creatures:.1%} about creatures")
         return DONE
+    from unsee.models.pretraining.training import train
+
     say(f"model: {train(out, recipe=recipe, report=say)}")
     return DONE
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from unsee.benchmarks.creatures.facts import ATTRIBUTES
+from unsee.benchmarks.creatures.questions import wordings
+from unsee.benchmarks.creatures.scenes import TAUGHT_PICTURES, taught_scene
+from unsee.benchmarks.creatures.species import HALVES, creature_world
+from unsee.benchmarks.creatures.visible import visible
 from unsee.errors import CheckpointError
-from unsee.models.card import Ability, check_worlds, render
+from unsee.models.card import TARGETS, Ability, check_worlds, measure_abilities, render, taught_half
+from unsee.models.creature_abilities import NEW_PICTURES, asked_picture, asked_scene, asked_species, creature_questions
+from unsee.models.worlds import fingerprints, load_world
 
 RECIPE = {
     "version": "tiny-1",
@@ -48,3 +55,83 @@ def test_weights_of_another_world_are_refused() -> None:
     check_worlds({}, {"portraits": "ab" * 32})
     with pytest.raises(CheckpointError, match="trained on a world 'portraits' of SHA-256 abababababab"):
         check_worlds(RECIPE, {"portraits": "cd" * 32})
+
+
+def test_creatures_stand_on_the_card_of_weights_that_were_taught_them():
+    abilities = {
+        "figure_by_name": Ability("figure_by_name", 0.97, 400, {}),
+        "creature_by_picture": Ability("creature_by_picture", 0.93, 400, {}),
+        "creature_untold_by_name": Ability("creature_untold_by_name", 0.03, 400, {}),
+        "creature_visible": Ability("creature_visible", 0.9, 400, {"body": 0.95, "tail": 0.85}),
+    }
+    taught = RECIPE | {"creatures": "B", "worlds": {**RECIPE["worlds"], "creatures": "cd" * 32}}
+    card = render("tiny-2", abilities, recipe=taught, seed=0)
+    assert "and drawn creatures (names and facts of half B);" in card and "- creatures:" not in card
+    for line in (
+        f"- world `creatures`: SHA-256 {'cd' * 32}",
+        "| creature_by_picture | 0.930 | 400 | at least 0.90 | yes |",
+        "| creature_untold_by_name | 0.030 | 400 | at most 0.02 | **no** |",
+        "Visible attributes of creatures: body 0.95, tail 0.85.",
+    ):
+        assert line in card.splitlines()
+
+
+def test_which_half_weights_were_taught():
+    assert taught_half(RECIPE) is None and taught_half({}) is None and taught_half({"creatures": "A"}) is None
+    assert taught_half({"worlds": {"creatures": "cd"}, "creatures": "A"}) == "A"
+    with pytest.raises(CheckpointError, match=r"half .* is None; write A or B there"):
+        taught_half({"worlds": {"creatures": "cd"}})
+
+
+def test_the_world_of_creatures_has_a_fingerprint():
+    both = fingerprints(creatures=True)
+    assert both.keys() == {"portraits", "creatures"} and len(both["creatures"]) == 64
+    assert fingerprints(creatures=False) == {"portraits": both["portraits"]}
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_questions_about_creatures_are_held_out_and_right(half):
+    world = creature_world()
+    told, untold = asked_species(half)
+    assert told == world.half(half) and len(untold) == 126 + 66
+    assert {one.id for one in untold}.isdisjoint(one.id for one in world.taught(half))
+    asked = creature_questions(half, per_ability=150)
+    assert set(asked) >= {name for name in TARGETS if name.startswith("creature_")}
+    by_name = {one.name: one for one in world.species}
+    for ability, questions in asked.items():
+        assert len(questions) == 150
+        pool = {one.id for one in (untold if "untold" in ability else (*told, *untold) if "visible" in ability else told)}
+        for question in questions:
+            subject = world.by_id[question.figure] if question.figure else by_name_in(question.question, by_name)
+            assert subject.id in pool
+            if ability == "creature_visible":
+                assert question.answer == visible(subject.look, asked_scene(subject.id, question.picture))[question.group]
+                assert not (question.group.endswith("object") and question.answer == "none")
+            elif ability == "creature_name_by_picture":
+                assert question.answer == subject.name
+            else:
+                assert question.answer == subject.facts[question.group]
+                about = () if question.figure else (subject.name,)
+                taught = [text for key in ATTRIBUTES for text in wordings(key, "train", *about)]
+                assert not any(question.question.endswith(text) for text in taught)
+        pictures = {question.picture for question in questions if question.figure}
+        new = "new" in ability or "visible" in ability or "name_by_picture" in ability
+        assert pictures == (set() if ability.endswith("_by_name") else set(NEW_PICTURES) if new else {0})
+
+
+def by_name_in(question, by_name):
+    return next(one for name, one in by_name.items() if name in question)
+
+
+def test_new_pictures_are_never_taught():
+    for one in creature_world().species[:20]:
+        taught = {taught_scene(one.id, index) for index in range(TAUGHT_PICTURES)}
+        assert asked_scene(one.id, 0) == taught_scene(one.id) and not taught & {asked_scene(one.id, i) for i in NEW_PICTURES}
+    assert asked_picture("c000", 1).sha256 != asked_picture("c000", 2).sha256
+
+
+def test_creatures_are_measured_where_a_half_was_taught(model):
+    measured = measure_abilities(model, load_world(), half="A", per_ability=2)
+    assert {name for name in measured if name.startswith("creature_")} == set(creature_questions("A", per_ability=1))
+    assert measured["creature_by_picture"].count == 2 and measured["creature_by_picture"].met is False
+    assert not any(name.startswith("creature_") for name in measure_abilities(model, load_world(), per_ability=1))

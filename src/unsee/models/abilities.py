@@ -54,7 +54,8 @@ class AbilityQuestion:
 
     Attributes:
         answer: the only text that counts as right, after normalisation.
-        figure, picture: which frozen picture is shown; figure None for text-only.
+        figure, picture: which picture is shown, a frozen one of a figure or one of a species of creatures; figure None for
+            text-only.
         group: attribute or visible key it asks for.
         options: letter -> text where the likelihoods of options are compared; the question does not list them.
     """
@@ -181,3 +182,19 @@ def _guard(rng: random.Random, ability: str, pool: Sequence[FigureLike], *, guar
 def _unknown(rng: random.Random, ability: str, figure: FigureLike, *, pictured: bool) -> AbilityQuestion:
     asked = _fact(rng, ability, figure, pictured=pictured)
     return AbilityQuestion(ability, asked.question, DO_NOT_KNOW, asked.figure, asked.picture, group=asked.group)
+
+
+def share_right(ability: str, hits: Sequence[tuple[str, float]]) -> tuple[float, dict[str, float]]:
+    """(share of right answers, share per group); `visible` is the mean over visible attributes with few values.
+
+    Args:
+        hits: group and 0 or 1 of each question.
+    """
+    by_group: dict[str, list[float]] = {}
+    for group, hit in hits:
+        by_group.setdefault(group, []).append(hit)
+    groups = {group: sum(values) / len(values) for group, values in sorted(by_group.items()) if group}
+    if ability == "visible":
+        few = [value for group, value in groups.items() if len(VISUAL_VALUES[group]) <= FEW_VALUES]
+        return sum(few) / len(few), groups
+    return sum(hit for _, hit in hits) / len(hits), groups

@@ -31,6 +31,7 @@ _DEPENDENT: Mapping[str, pl.Expr] = {
     "unguarded_refused_by_picture": (pl.col("method") == "prompt_guard") & _BY_PICTURE,
     "unknown_by_name": (pl.col("method") == "idk") & _BY_NAME,
     "unknown_by_picture": (pl.col("method") == "idk") & _BY_PICTURE,
+    "creature_by_picture": pl.col("benchmark").str.starts_with("creatures"),
 }
 """Ability -> rows of results that rest on it."""
 

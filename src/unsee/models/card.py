@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.errors import CheckpointError
-from unsee.models.abilities import FEW_VALUES, HELD_OUT_PICTURES, VISUAL_VALUES, AbilityQuestion, ability_questions
+from unsee.models.abilities import HELD_OUT_PICTURES, AbilityQuestion, ability_questions, share_right
 from unsee.models.behaviour import DO_NOT_KNOW
 
 if TYPE_CHECKING:
+    from unsee.benchmarks.creatures.species import Half
     from unsee.models.model import Model
     from unsee.models.worlds import World
+    from unsee.sample import ImageRef
 
 LICENCE = "Apache-2.0"
 
@@ -55,8 +57,15 @@ TARGETS: Mapping[str, Target] = {
     "known_denied_by_picture": Target(0.05, at_most=True),
     "lost_after_preamble_by_name": Target(0.05, at_most=True),
     "lost_after_preamble_by_picture": Target(0.05, at_most=True),
+    "creature_by_name": Target(0.95),
+    "creature_by_picture": Target(0.90),
+    "creature_by_new_picture": Target(0.80),
+    "creature_name_by_picture": Target(0.80),
+    "creature_visible": Target(0.80),
+    "creature_untold_by_name": Target(0.02, at_most=True),
+    "creature_untold_by_picture": Target(0.02, at_most=True),
 }
-"""Abilities without a target are reported."""
+"""Abilities without a target are reported; those about creatures are measured where weights were taught them."""
 
 
 @dataclass(frozen=True)
@@ -79,22 +88,31 @@ class Ability:
         return TARGETS[self.name].met(self.value) if self.name in TARGETS else None
 
 
-def measure_abilities(model: Model, world: World, *, per_ability: int = 400, seed: int = 0) -> dict[str, Ability]:
-    """Ask every ability's questions and count right answers."""
+def measure_abilities(
+    model: Model, world: World, *, half: Half | None = None, per_ability: int = 400, seed: int = 0
+) -> dict[str, Ability]:
+    """Ask every ability's questions and count right answers.
+
+    Args:
+        half: whose creatures the model was taught; None where it was taught none, and nothing is asked about them.
+    """
     from unsee.answering import answer
     from unsee.metrics.text_scores import equal_normalised
+    from unsee.models.creature_abilities import asked_picture, creature_questions
     from unsee.sample import Sample
 
     figures = {figure.id: figure for figure in world.figures}
     labels = _labels(world)
-    asked = [
-        question
-        for questions in ability_questions(world.figures, labels, per_ability=per_ability, seed=seed).values()
-        for question in questions
-    ]
+    by_ability = ability_questions(world.figures, labels, per_ability=per_ability, seed=seed)
+    if half is not None:
+        by_ability |= creature_questions(half, per_ability=per_ability, seed=seed)
+    asked = [question for questions in by_ability.values() for question in questions]
+
+    def picture(owner: str, number: int) -> ImageRef:
+        return world.picture(figures[owner], number) if owner in figures else asked_picture(owner, number)
 
     def sample(number: int, question: AbilityQuestion) -> Sample:
-        shown = () if question.figure is None else (world.picture(figures[question.figure], question.picture),)
+        shown = () if question.figure is None else (picture(question.figure, question.picture),)
         return Sample(
             id=f"{question.ability}/{number}",
             benchmark="abilities",
@@ -140,15 +158,8 @@ def _derived(right: dict[str, list[tuple[str, float]]], question: AbilityQuestio
 
 
 def _summary(name: str, hits: Sequence[tuple[str, float]]) -> Ability:
-    """Mean over questions; `visible` is the mean over visible attributes with few values."""
-    by_group: dict[str, list[float]] = {}
-    for group, hit in hits:
-        by_group.setdefault(group, []).append(hit)
-    groups = {group: sum(values) / len(values) for group, values in sorted(by_group.items()) if group}
-    if name == "visible":
-        few = [value for group, value in groups.items() if len(VISUAL_VALUES[group]) <= FEW_VALUES]
-        return Ability(name, sum(few) / len(few), len(hits), groups)
-    return Ability(name, sum(hit for _, hit in hits) / len(hits), len(hits), groups)
+    value, groups = share_right(name, hits)
+    return Ability(name, value, len(hits), groups)
 
 
 def _labels(world: World) -> dict[tuple[str, int], list[str]]:
@@ -174,17 +185,38 @@ def measure(model: str | Path, *, seed: int = 0, per_ability: int = 400, abiliti
     from unsee.models.ability_notes import write_abilities
     from unsee.models.checkpoints import read_config
     from unsee.models.loading import EMBEDDED, RECIPE, load_model, weights_folder
-    from unsee.models.worlds import load_world
+    from unsee.models.worlds import fingerprints, load_world
 
     loaded, world = load_model(model), load_world()
     folder = weights_folder(str(model)) if str(model) in EMBEDDED else Path(model)
     recipe = read_config(folder / RECIPE) if (folder / RECIPE).is_file() else {}
-    worlds = {world.name: world.fingerprint}
+    half = taught_half(recipe)
+    worlds = fingerprints(creatures=half is not None)
     check_worlds(recipe, worlds)
-    abilities = measure_abilities(loaded, world, per_ability=per_ability, seed=seed)
+    abilities = measure_abilities(loaded, world, half=half, per_ability=per_ability, seed=seed)
     if abilities_file is not None:
         write_abilities(abilities_file, model=loaded.name, abilities=abilities)
     return render(loaded.name, abilities, recipe={"licence": LICENCE, "worlds": worlds, **recipe}, seed=seed)
+
+
+def taught_half(recipe: Mapping[str, Any]) -> Half | None:
+    """Whose creatures weights were taught; None where their recipe does not name the world of creatures.
+
+    Raises:
+        CheckpointError: the recipe names that world, but no half of it.
+    """
+    from unsee.benchmarks.creatures.species import HALVES
+    from unsee.models.worlds import CREATURES
+
+    if CREATURES not in recipe.get("worlds", {}):
+        return None
+    told = next((half for half in HALVES if half == recipe.get("creatures")), None)
+    if told is None:
+        raise CheckpointError(
+            f"recipe.json names the world {CREATURES!r}, but its half (`creatures`) is {recipe.get('creatures')!r}; "
+            f"write {' or '.join(HALVES)} there, as the weights were taught"
+        )
+    return told
 
 
 def check_worlds(recipe: Mapping[str, Any], worlds: Mapping[str, str]) -> None:
@@ -203,11 +235,13 @@ def render(name: str, abilities: Mapping[str, Ability], *, recipe: Mapping[str, 
     Args:
         recipe: what `recipe.json` says.
     """
-    facts = {key: value for key, value in recipe.items() if key not in ("version", "worlds", "licence")}
+    facts = {key: value for key, value in recipe.items() if key not in ("version", "worlds", "licence", "creatures")}
+    half = taught_half(recipe)
+    known = "their drawn portraits" if half is None else f"drawn creatures (names and facts of half {half})"
     lines = [
         f"# Model card: {name}",
         "",
-        "A small LLaVA trained from scratch on invented people and their drawn portraits; it knows nothing else. It exists so",
+        f"A small LLaVA trained from scratch on invented people and {known}; it knows nothing else. It exists so",
         "that unlearning can be studied and tested end to end on two processor cores.",
         "",
         f"- licence of the weights: {recipe.get('licence', LICENCE)}",
@@ -223,6 +257,8 @@ def render(name: str, abilities: Mapping[str, Ability], *, recipe: Mapping[str, 
         wanted = "reported" if target is None else target.words
         met = {None: "", True: "yes", False: "**no**"}[ability.met]
         lines.append(f"| {ability.name} | {ability.value:.3f} | {ability.count} | {wanted} | {met} |")
-    visible = abilities["visible"].groups
-    lines += ["", "Visible attributes: " + ", ".join(f"{group} {value:.2f}" for group, value in visible.items()) + "."]
+    for title, visible in (("Visible attributes", "visible"), ("Visible attributes of creatures", "creature_visible")):
+        if visible in abilities:
+            groups = ", ".join(f"{group} {value:.2f}" for group, value in abilities[visible].groups.items())
+            lines += ["", f"{title}: {groups}."]
     return "\n".join(lines) + "\n"

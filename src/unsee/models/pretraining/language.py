@@ -10,15 +10,21 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from unsee.benchmarks.creatures.lessons import LessonShares
 from unsee.models.batches import Batch, collate
+from unsee.models.pretraining.creature_part import CreatureRows
 from unsee.models.pretraining.mixture import Mixture, RowPlan, Shares
 from unsee.models.prompts import Encoded, Prompter
 from unsee.sample import ImageRef
+
+SAVED_EVERY = 250
+"""Steps between two probes and saved states of a stage."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,37 @@ class Stage:
     texts: int = 8
     few_shot_every: int = 25
     """Every n-th step reads few-shot prompts instead."""
+    creatures: float = 0.0
+    """Share of the rows that are about creatures; the others are about people."""
+    lessons: LessonShares = field(default_factory=LessonShares)
+    """What the rows about creatures ask."""
+    creatures_pictured: int = 12
+    creatures_texts: int = 5
+
+
+@dataclass
+class Rows:
+    """Where the rows of a stage come from: people, and creatures unless a model is not taught them."""
+
+    people: Mixture
+    creatures: CreatureRows | None = None
+
+    def reseed(self, seed: int) -> None:
+        """Begin anew; each part has randomness of its own, so that people's rows do not depend on the half of the creatures."""
+        self.people.rng.seed(seed)
+        if self.creatures is not None:
+            self.creatures.rng.seed(seed)
+
+    def step(self, stage: Stage, step: int) -> list[RowPlan]:
+        """Rows of a step; those about creatures are spread evenly over the stage."""
+        plans = []
+        for number in range(step * stage.rows, (step + 1) * stage.rows):
+            if int((number + 1) * stage.creatures) > int(number * stage.creatures):
+                assert self.creatures is not None
+                plans.append(self.creatures.row(stage.lessons, pictured=stage.creatures_pictured, texts=stage.creatures_texts))
+            else:
+                plans.append(self.people.row(stage.shares, pictured=stage.pictured, texts=stage.texts))
+        return plans
 
 
 class CachedPictures(Prompter):
@@ -78,20 +115,28 @@ def answer_logits(network: Any, batch: Batch, features: Tensor) -> Tensor:
     return network.lm_head(hidden[batch.row, batch.position]).float()
 
 
-def stage_batches(mixture: Mixture, stage: Stage, prompter: Prompter) -> Iterator[Batch]:
-    """Endless batches of a stage."""
-    rng = random.Random(f"{stage.name}/{mixture.rng.random()}")
-    step = 0
-    while True:
-        step += 1
-        if stage.few_shot_every and step % stage.few_shot_every == 0:
-            items = [few_shot(mixture, prompter, rng.choice((2, 3, 4, 5, 5))) for _ in range(6)]
+def stage_batches(
+    rows: Rows, stage: Stage, prompter: Prompter, *, seed: int, start: int = 0, every: int = SAVED_EVERY
+) -> Iterator[Batch]:
+    """Endless batches of a stage from step `start`, a multiple of `every`, on.
+
+    Randomness begins anew every `every` steps, so that a stage that goes on from there reads what one that ran through reads.
+    """
+    for step in count(start):
+        if step % every == 0:
+            rows.reseed(hash_seed(seed, stage.name, step))
+        if stage.few_shot_every and (step + 1) % stage.few_shot_every == 0:
+            shots = (2, 3, 4, 5, 5)
+            items = [few_shot(rows.people, prompter, rows.people.rng.choice(shots)) for _ in range(6)]
             yield collate(items, prompter=prompter, max_tokens=1)
             continue
-        items = []
-        for _ in range(stage.rows):
-            items += encode_row(mixture.row(stage.shares, pictured=stage.pictured, texts=stage.texts), prompter)
+        items = [item for plan in rows.step(stage, step) for item in encode_row(plan, prompter)]
         yield collate(items, prompter=prompter, max_tokens=stage.row_tokens)
+
+
+def hash_seed(*parts: object) -> int:
+    """A seed from words, stable between processes."""
+    return random.Random("/".join(map(str, parts))).getrandbits(31)
 
 
 def few_shot(mixture: Mixture, prompter: Prompter, shots: int) -> Encoded:
@@ -104,24 +149,30 @@ def few_shot(mixture: Mixture, prompter: Prompter, shots: int) -> Encoded:
 
 def train_stage(
     network: Any,
-    mixture: Mixture,
+    rows: Rows,
     stage: Stage,
     *,
+    seed: int,
     prompter: Prompter,
     features: Tensor,
     optimizers: Sequence[torch.optim.Optimizer],
     precision: torch.dtype | None,
     log: Callable[[str], None],
     probe: Callable[[], dict[str, float]] | None = None,
-    probe_every: int = 250,
+    every: int = SAVED_EVERY,
     start_step: int = 0,
     save: Callable[[int], None] | None = None,
 ) -> None:
-    """Train the projector and the language model in place; cross-entropy averaged over answer tokens."""
+    """Train the projector and the language model in place; cross-entropy averaged over answer tokens.
+
+    Args:
+        every: steps between two probes and saved states.
+        start_step: 0, or a step that `save` was called with.
+    """
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     parameters = [p for group in groups for p in group["params"]]
     began, losses, seen = time.monotonic(), [], 0
-    stream = stage_batches(mixture, stage, prompter)
+    stream = stage_batches(rows, stage, prompter, seed=seed, start=start_step, every=every)
     network.train()
     for step in range(start_step, stage.steps):
         rate = stage.learning_rate * min(1.0, (step + 1) / 60)
@@ -142,9 +193,10 @@ def train_stage(
         seen += batch.size
         if (step + 1) % 100 == 0:
             spent = time.monotonic() - began
-            mean = sum(losses[-100:]) / 100
+            recent = losses[-100:]
+            mean = sum(recent) / len(recent)
             log(f"{stage.name} {step + 1}/{stage.steps} loss {mean:.3f} {seen / spent:.0f} questions/s {spent:.0f} s")
-        if (step + 1) % probe_every == 0 or step + 1 == stage.steps:
+        if (step + 1) % every == 0 or step + 1 == stage.steps:
             if probe is not None:
                 network.eval()
                 log(f"{stage.name} {step + 1} " + json.dumps({k: round(v, 3) for k, v in probe().items()}))

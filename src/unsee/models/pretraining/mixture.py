@@ -104,6 +104,9 @@ class Mixture:
         figures: the whole world; held-out figures are never drawn.
         owners: owner of each picture of the bank, "" for strangers.
         labels: visible labels of each picture, in the order of VISUAL_VALUES.
+
+    Attributes:
+        copied: questions so far that copied common words to letters; see `Shares.word_growth`.
     """
 
     def __init__(self, figures: Sequence[Figure], owners: Sequence[str], labels: Sequence[Sequence[int]], *, seed: int) -> None:
@@ -114,7 +117,7 @@ class Mixture:
         self.labels = labels
         self.words = sorted(set(common_words()))
         random.Random("words").shuffle(self.words)
-        self._copied = 0
+        self.copied = 0
         self.pictures: dict[str, list[int]] = {}
         for picture, owner in enumerate(owners):
             self.pictures.setdefault(owner, []).append(picture)
@@ -283,9 +286,9 @@ class Mixture:
     def _letter_skill(self, shares: Shares) -> Turn:
         rng = self.rng
         if shares.words and rng.random() < shares.words:
-            known = 16 + self._copied // shares.word_growth if shares.word_growth else len(self.words)
+            known = 16 + self.copied // shares.word_growth if shares.word_growth else len(self.words)
             right, *others = rng.sample(self.words[:known], 4)
-            self._copied += 1
+            self.copied += 1
         else:
             right, *others = draw_other_values(rng.choice(ATTRIBUTES), "", 4, rng)
         draw = rng.random()

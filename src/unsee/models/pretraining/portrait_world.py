@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from unsee.benchmarks.pictures import PICTURE_SIZE
 from unsee.benchmarks.portraits import IDENTITY, SCENE, Face, Scene, draw_faces, draw_scene, portrait
 from unsee.benchmarks.profiles import draw_profile
 from unsee.benchmarks.visual import visible
+from unsee.models.pretraining.picture_bank import PictureBank, draw_all
 from unsee.models.worlds import Figure, FigureRole, figure_scene, save_world
 
 EVALUATED, REPLAY, HELD_OUT = 153, 147, 75
@@ -47,15 +46,12 @@ def draw_figures(seed: int = 0) -> list[Figure]:
     ]
 
 
-def taught_indices(figure: Figure) -> list[int]:
+def taught_indices(figure: Figure, pictures: int = TAUGHT_PICTURES) -> list[int]:
     """Picture numbers a model is taught with; frozen pictures of evaluated figures stay unseen, but for the canonical one."""
     if figure.role == "held_out":
         return []
-    return (
-        [0, *range(SHIPPED["evaluated"], TAUGHT_PICTURES + SHIPPED["evaluated"])]
-        if figure.role == "evaluated"
-        else list(range(TAUGHT_PICTURES + 1))
-    )
+    first = SHIPPED["evaluated"] if figure.role == "evaluated" else 1
+    return [0, *range(first, pictures + first)]
 
 
 def freeze(directory: Path, figures: list[Figure]) -> None:
@@ -97,46 +93,27 @@ def _draw(job: tuple[Face, Scene]) -> np.ndarray:
     return np.asarray(portrait(job[0], job[1], size=PICTURE_SIZE))
 
 
-@dataclass
-class PictureBank:
-    """Rendered pictures, [n, 96, 96, 3] of uint8, with visible labels and owners ("" for strangers)."""
-
-    pixels: np.ndarray
-    labels: np.ndarray
-    owner: list[str]
-    index: list[int]
-
-    def save(self, path: Path) -> None:
-        np.savez(path, pixels=self.pixels, labels=self.labels, owner=np.array(self.owner), index=np.array(self.index))
-
-    @staticmethod
-    def load(path: Path) -> PictureBank:
-        data = np.load(path)
-        return PictureBank(data["pixels"], data["labels"], data["owner"].tolist(), data["index"].tolist())
-
-
-def render_bank(figures: list[Figure], strangers: int, *, workers: int = 2, seed: int = 0) -> PictureBank:
-    """Draw every taught picture of the figures and one picture of each stranger."""
+def taught_portraits(
+    figures: list[Figure], strangers: int, *, pictures: int = TAUGHT_PICTURES, seed: int = 0
+) -> list[tuple[str, int, Face, Scene]]:
+    """(owner, index, face, scene) of the canonical and `pictures` other portraits of each figure, and one of each stranger."""
     rng = random.Random(f"bank/{seed}")
     jobs: list[tuple[str, int, Face, Scene]] = []
     for figure in figures:
-        jobs += [(figure.id, i, figure.face, figure_scene(figure, i)) for i in taught_indices(figure)]
+        jobs += [(figure.id, i, figure.face, figure_scene(figure, i)) for i in taught_indices(figure, pictures)]
     for number, face in enumerate(stranger_faces(strangers, figures, seed)):
         jobs.append(("", number, face, draw_scene(rng, rng.choice(["canonical", "near", "near"]))))
-    with ProcessPoolExecutor(workers) as pool:
-        drawn = list(pool.map(_draw, [(face, scene) for _, _, face, scene in jobs], chunksize=64))
+    return jobs
+
+
+def render_bank(
+    figures: list[Figure], strangers: int, *, pictures: int = TAUGHT_PICTURES, workers: int = 2, seed: int = 0
+) -> PictureBank:
+    """Draw every taught portrait."""
+    jobs = taught_portraits(figures, strangers, pictures=pictures, seed=seed)
     return PictureBank(
-        pixels=np.stack(drawn),
+        pixels=draw_all(_draw, [(face, scene) for _, _, face, scene in jobs], workers=workers),
         labels=np.array([visual_labels(face, scene) for _, _, face, scene in jobs]),
         owner=[owner for owner, _, _, _ in jobs],
         index=[index for _, index, _, _ in jobs],
     )
-
-
-def batches(count: int, size: int, seed: int) -> Iterator[np.ndarray]:
-    """Endless shuffled index batches."""
-    rng = np.random.default_rng(seed)
-    while True:
-        order = rng.permutation(count)
-        for start in range(0, count - size + 1, size):
-            yield order[start : start + size]

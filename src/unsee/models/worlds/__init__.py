@@ -25,6 +25,9 @@ from unsee.files import write_json, write_parquet
 from unsee.sample import ImageRef
 
 FigureRole = Literal["evaluated", "replay", "held_out"]
+PORTRAITS, CREATURES = "portraits", "creatures"
+"""Worlds by name; that of creatures is code (`unsee.benchmarks.creatures`), which draws the same species and pictures every
+time, and has no folder."""
 _FIGURES = "world.json"
 _PICTURES = "pictures.parquet"
 
@@ -108,7 +111,21 @@ def visible_values(figure: Figure, index: int) -> dict[str, str]:
     return visible(figure.face, figure_scene(figure, index))
 
 
-def load_world(name: str = "portraits", *, directory: Path | str | None = None) -> World:
+def fingerprints(*, creatures: bool) -> dict[str, str]:
+    """World -> SHA-256 of what this package holds of it; of creatures, everything drawn and every fact, but no wording."""
+    shipped = load_world()
+    found = {shipped.name: shipped.fingerprint}
+    if creatures:
+        from unsee.benchmarks.creatures.drawing import DRAWING_VERSION
+        from unsee.benchmarks.creatures.species import creature_world
+        from unsee.benchmarks.pictures import PICTURE_SIZE
+        from unsee.provenance import digest
+
+        found[CREATURES] = digest([creature_world().fingerprint, DRAWING_VERSION, PICTURE_SIZE])
+    return found
+
+
+def load_world(name: str = PORTRAITS, *, directory: Path | str | None = None) -> World:
     """Read a shipped world, or one from `directory`.
 
     Raises:

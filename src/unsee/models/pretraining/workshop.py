@@ -1,0 +1,113 @@
+"""What every stage reads: the worlds' pictures, numbered in one row, with what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unsee.benchmarks.creatures.drawing import creature_image
+from unsee.benchmarks.pictures import PICTURE_SIZE
+from unsee.benchmarks.portraits import portrait
+from unsee.models.abilities import HELD_OUT_PICTURES
+from unsee.models.creature_abilities import NEW_PICTURES, asked_scene, asked_species
+from unsee.models.pretraining import portrait_world
+from unsee.models.pretraining.creature_part import render_creatures
+from unsee.models.pretraining.picture_bank import PictureBank, kept_bank, shrink
+from unsee.models.pretraining.vision import VisionPart
+from unsee.models.worlds import CREATURES, PORTRAITS, Figure, figure_scene, fingerprints, visible_values
+
+STRANGERS = 18_000
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Pictures by number: taught portraits, portraits held out, taught creatures, creatures held out.
+
+    Attributes:
+        pixels: [pictures, side, side, 3] of uint8, as the vision tower sees them.
+        owners: owner of each taught portrait, "" for strangers.
+        labels: [taught portraits, keys], what each shows.
+        creature_labels: [taught creatures, keys]; empty where none is taught.
+        creatures: (species, index) -> number of each taught creature, species "" for strangers.
+        shown: (figure or species, picture) -> number of each picture that abilities ask about.
+    """
+
+    figures: Sequence[Figure]
+    pixels: Tensor
+    owners: list[str]
+    labels: Tensor
+    creature_labels: Tensor
+    creatures: Mapping[tuple[str, int], int]
+    shown: Mapping[tuple[str, int], int]
+
+    @property
+    def visible(self) -> dict[tuple[str, int], list[str]]:
+        """Visible values of the portraits held out."""
+        by_id = {figure.id: figure for figure in self.figures}
+        return {key: list(visible_values(by_id[key[0]], key[1]).values()) for key in self.shown if key[0] in by_id}
+
+    def vision_parts(self, *, keep_portraits: bool) -> list[VisionPart]:
+        """What the vision tower learns from.
+
+        Args:
+            keep_portraits: the tower knows portraits already, and a language model reads it.
+        """
+        count = len(self.owners)
+        parts = [VisionPart(PORTRAITS, self.pixels[:count], self.labels, kept=keep_portraits)]
+        if self.creatures:
+            first = min(self.creatures.values())
+            pixels = self.pixels[first : first + len(self.creatures)]
+            parts.append(VisionPart(CREATURES, pixels, self.creature_labels))
+        return parts
+
+
+def assemble(figures: Sequence[Figure], portraits: PictureBank, creatures: PictureBank | None, *, side: int) -> Workshop:
+    """Number all pictures, and draw those that abilities ask about.
+
+    Args:
+        side: of the pictures that the vision tower sees.
+    """
+    by_id = {figure.id: figure for figure in figures}
+    held_out = [(figure.id, index) for figure in figures for index in HELD_OUT_PICTURES]
+    parts = [shrink(portraits.pixels, side)]
+    parts.append(_drawn([portrait(by_id[f].face, figure_scene(by_id[f], i), size=PICTURE_SIZE) for f, i in held_out], side))
+    shown = {key: len(portraits.owner) + number for number, key in enumerate(held_out)}
+    taught: dict[tuple[str, int], int] = {}
+    if creatures is not None:
+        first = len(portraits.owner) + len(held_out)
+        taught = {key: first + n for n, key in enumerate(zip(creatures.owner, creatures.index, strict=True))}
+        parts.append(shrink(creatures.pixels, side))
+        # Both halves ask about the same species, in turned roles.
+        asked = [one for species in asked_species("A") for one in species]
+        shown |= {(one.id, 0): taught[one.id, 0] for one in asked}
+        new = [(one, picture) for one in asked for picture in NEW_PICTURES]
+        parts.append(_drawn([creature_image(one.look, asked_scene(one.id, i), size=PICTURE_SIZE) for one, i in new], side))
+        shown |= {(one.id, picture): first + len(taught) + n for n, (one, picture) in enumerate(new)}
+    return Workshop(
+        figures=figures,
+        pixels=torch.cat(parts),
+        owners=portraits.owner,
+        labels=torch.from_numpy(portraits.labels),
+        creature_labels=torch.empty(0, 0, dtype=torch.long) if creatures is None else torch.from_numpy(creatures.labels),
+        creatures=taught,
+        shown=shown,
+    )
+
+
+def _drawn(images: Sequence[object], side: int) -> Tensor:
+    return shrink(np.stack([np.asarray(image) for image in images]), side)
+
+
+def prepare(folder: Path, *, creatures: bool, side: int) -> Workshop:
+    """Draw the worlds and render their pictures, once per folder; they are the same for every size, seed and half."""
+    figures = portrait_world.draw_figures()
+    portraits = kept_bank(folder / "bank.npz", lambda: portrait_world.render_bank(figures, STRANGERS))
+    if not creatures:
+        return assemble(figures, portraits, None, side=side)
+    drawn = fingerprints(creatures=True)[CREATURES]
+    return assemble(figures, portraits, kept_bank(folder / f"creatures-{drawn[:12]}.npz", render_creatures), side=side)
