@@ -6,13 +6,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.errors import ConfigError
 from unsee.experiment import Cell, Experiment
 from unsee.files import write_json
 from unsee.learned_models import learned_names
-from unsee.progress import Display
+from unsee.progress import Advance, Display
 from unsee.run_folder import RunFolder, learned_name
 
 if TYPE_CHECKING:
@@ -59,6 +59,34 @@ def limited_retain(samples: Sequence[Sample], most: int | None) -> list[Sample]:
     return [sample for sample in samples if sample.set != "retain" or sample.subject in kept]
 
 
+class _Request(NamedTuple):
+    """What all cells of one forget request are scored with, read once."""
+
+    cells: list[Cell]
+    samples: list[Sample]
+    gate: Gate | None
+    vanilla: pl.DataFrame | None
+    gold: pl.DataFrame | None
+    noise: pl.DataFrame | None
+    gold_states: dict[str, pl.DataFrame]
+
+
+def _request(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, ratio: float, draw: int) -> _Request:
+    cells = [cell for cell in experiment.cells if (cell.ratio, cell.draw) == (ratio, draw)]
+    vanilla = next((cell for cell in cells if cell.method == "vanilla"), None)
+    gold = next((cell for cell in cells if cell.method == "gold" and not cell.is_noise_gold), None)
+    noise = next((cell for cell in cells if cell.is_noise_gold), None)
+    return _Request(
+        cells=cells,
+        samples=limited_retain(benchmark.samples(ratio=ratio, seed=draw), experiment.answer.retain_subjects),
+        gate=knowledge_gate(experiment, folder, benchmark, ratio, draw),
+        vanilla=None if vanilla is None else judged_records(folder, vanilla),
+        gold=None if gold is None else judged_records(folder, gold),
+        noise=None if noise is None else judged_records(folder, noise),
+        gold_states={} if gold is None else folder.states(gold),
+    )
+
+
 def judge(
     experiment: Experiment,
     folder: RunFolder,
@@ -73,84 +101,70 @@ def judge(
 
     from unsee.metrics import score
     from unsee.models.ability_notes import mark_missed
-    from unsee.schemas import RESULTS
+    from unsee.schemas import RESULTS, STATES
 
-    advance = (display or Display()).stage("scoring")
-    parts, done = [], 0
+    shown = display or Display()
+    advance, advance_states = shown.stage("scoring"), shown.stage("scoring further states")
+    parts: list[pl.DataFrame] = []
+    state_parts: list[pl.DataFrame] = []
     for ratio, draw in dict.fromkeys((cell.ratio, cell.draw) for cell in cells):
-        request = [cell for cell in experiment.cells if (cell.ratio, cell.draw) == (ratio, draw)]
-        samples = limited_retain(benchmark.samples(ratio=ratio, seed=draw), experiment.answer.retain_subjects)
-        gate = knowledge_gate(experiment, folder, benchmark, ratio, draw)
-        vanilla, gold, noise = (
-            next((judged_records(folder, cell) for cell in request if fits(cell)), None)
-            for fits in (
-                lambda cell: cell.method == "vanilla",
-                lambda cell: cell.method == "gold" and not cell.is_noise_gold,
-                lambda cell: cell.is_noise_gold,
-            )
-        )
-        for cell in request:
+        request = _request(experiment, folder, benchmark, ratio, draw)
+        for cell in request.cells:
             if cell not in cells or (records := judged_records(folder, cell)) is None:
                 continue
+            info = cell_info(experiment, folder, benchmark, cell)
             parts.append(
                 score(
                     records,
-                    samples,
-                    cell=cell_info(experiment, folder, benchmark, cell),
-                    vanilla=vanilla,
-                    gold=gold,
-                    noise=None if cell.is_noise_gold else noise,
-                    gate=gate,
+                    request.samples,
+                    cell=info,
+                    vanilla=request.vanilla,
+                    gold=request.gold,
+                    noise=None if cell.is_noise_gold else request.noise,
+                    gate=request.gate,
                     seed=seed,
                 )
             )
-            done += 1
-            advance(done, len(cells))
+            advance(len(parts), len(cells))
+            state_parts += _state_values(folder, cell, info, request, seed=seed, advance=advance_states)
     results = mark_missed(pl.concat(parts)) if parts else pl.DataFrame(schema=RESULTS)
     folder.write_results(results)
-    if any(folder.states(cell) for cell in cells):
-        folder.write_state_values(_state_values(experiment, folder, benchmark, cells, seed=seed, display=display))
+    if state_parts:
+        folder.write_state_values(pl.concat(state_parts).select(STATES.names()))
     return results
 
 
 def _state_values(
-    experiment: Experiment,
-    folder: RunFolder,
-    benchmark: Benchmark,
-    cells: Sequence[Cell],
-    *,
-    seed: int,
-    display: Display | None,
-) -> pl.DataFrame:
-    """Scores of every further state. A state is held against gold in the same state where gold has it, else against gold."""
+    folder: RunFolder, cell: Cell, info: CellInfo, request: _Request, *, seed: int, advance: Advance
+) -> list[pl.DataFrame]:
+    """Scores of a cell's further states, held against gold in the same state where gold has it, else against gold."""
     import polars as pl
 
     from unsee.metrics import score
-    from unsee.schemas import RESULTS, STATES
+    from unsee.schemas import RECORDS, RESULTS
     from unsee.states import step_of
 
-    advance = (display or Display()).stage("scoring further states")
-    work = [(cell, name, records) for cell in cells for name, records in folder.states(cell).items()]
-    parts = []
-    for done, (cell, name, records) in enumerate(work, start=1):
-        request = [one for one in experiment.cells if (one.ratio, one.draw) == (cell.ratio, cell.draw)]
+    states, parts = folder.states(cell), []
+    for done, (name, records) in enumerate(states.items(), start=1):
         asked = set(records["sample_id"])
-        gold = next((one for one in request if one.method == "gold" and not one.is_noise_gold), None)
-        vanilla = next((folder.records(one) for one in request if one.method == "vanilla"), None)
-        anchor = None if gold is None else folder.states(gold).get(name, folder.records(gold))
+        anchors = (request.vanilla, request.gold_states.get(name, request.gold))
+        # The judge is not asked about further states, so what it said elsewhere stays out.
+        vanilla, gold = (
+            None if one is None else one.filter(pl.col("sample_id").is_in(asked)).select(RECORDS.names()) for one in anchors
+        )
         values = score(
             records,
-            [s for s in benchmark.samples(ratio=cell.ratio, seed=cell.draw) if s.id in asked],
-            cell=cell_info(experiment, folder, benchmark, cell),
-            vanilla=None if vanilla is None else vanilla.filter(pl.col("sample_id").is_in(asked)),
-            gold=None if anchor is None else anchor.filter(pl.col("sample_id").is_in(asked)),
-            gate=knowledge_gate(experiment, folder, benchmark, cell.ratio, cell.draw),
+            [sample for sample in request.samples if sample.id in asked],
+            cell=info,
+            vanilla=vanilla,
+            gold=gold,
+            gate=request.gate,
             seed=seed,
         )
         state = pl.lit(name).alias("state"), pl.lit(step_of(name), dtype=pl.Int64).alias("step")
         parts.append(values.select(RESULTS.names()).filter(pl.col("group").is_null()).with_columns(*state))
-        advance(done, len(work))
-    return pl.concat(parts).select(STATES.names()) if parts else pl.DataFrame(schema=STATES)
+        advance(done, len(states))
+    return parts
 
 
 def judged_records(folder: RunFolder, cell: Cell) -> pl.DataFrame | None:

@@ -91,8 +91,8 @@ def further_states(
 def told_again(forget: Sequence[Sample], share: float, *, seed: int) -> list[Sample]:
     """Training questions of a random share of the facts; a fact is told in every modality or not at all."""
     facts = sorted({fact_of(sample) for sample in forget})
-    drawn = random.Random(f"{seed}/relearn").sample(facts, max(1, round(share * len(facts)))) if facts else []
-    return [sample for sample in forget if fact_of(sample) in set(drawn)]
+    drawn = set(random.Random(f"{seed}/relearn").sample(facts, max(1, round(share * len(facts))))) if facts else set()
+    return [sample for sample in forget if fact_of(sample) in drawn]
 
 
 def relearned(
