@@ -20,6 +20,7 @@ from unsee.attacks.rephrase_image import RephraseImage
 from unsee.attacks.rephrase_multimodal import RephraseMultimodal
 from unsee.attacks.rephrase_question import RephraseQuestion
 from unsee.errors import ConfigError, nearest
+from unsee.plugins import subclass_of
 from unsee.settings import build
 
 if TYPE_CHECKING:
@@ -56,14 +57,7 @@ def load_attack(name: str, **options: Any) -> Attack:
         if made.name == wanted:
             return build(made, options, where=wanted)
     for entry in entry_points(group=GROUP, name=wanted):
-        where = f"attack {entry.name} of package {entry.dist.name if entry.dist else entry.value}"
-        try:
-            found = entry.load()
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(f"{where} cannot be imported ({error}); reinstall or remove the package") from error
-        if not (isinstance(found, type) and issubclass(found, Attack)):
-            raise ConfigError(f"{where} is {found!r}, not a subclass of unsee.attacks.Attack; fix its entry point")
-        return build(found, options, where=wanted)
+        return build(subclass_of(Attack, entry), options, where=wanted)
     raise ConfigError(f"there is no attack {name!r}; {nearest(wanted, attack_names())}")
 
 

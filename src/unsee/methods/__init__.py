@@ -31,6 +31,7 @@ from unsee.methods.max_entropy import MaxEntropy, MaxEntropyOfficial
 from unsee.methods.npo import NPO, NPOOfficial
 from unsee.methods.prompt_guard import PromptGuard
 from unsee.methods.scope import Scope
+from unsee.plugins import subclass_of
 from unsee.settings import convert
 
 __all__ = ["Method", "Scope", "acts_while_answering", "described", "from_description", "load_method", "method_class"]
@@ -79,7 +80,7 @@ def method_class(name: str, *, variant: str = "corrected") -> type[Method]:
     if wanted not in method_names():
         raise ConfigError(f"there is no method {name!r}; {nearest(wanted, method_names())}")
     found = [made for made in BUILT_IN if made.name == wanted]
-    found += [_imported(entry) for entry in _entries() if entry.name == wanted]
+    found += [subclass_of(Method, entry) for entry in _entries() if entry.name == wanted]
     for made in found:
         if made.variant == variant:
             return made
@@ -134,14 +135,3 @@ def _annotation(made: type[Method], key: str) -> Any:
 
 def _entries() -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=GROUP))
-
-
-def _imported(entry: EntryPoint) -> type[Method]:
-    where = f"method {entry.name} of package {entry.dist.name if entry.dist else entry.value}"
-    try:
-        made = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{where} cannot be imported ({error}); reinstall or remove the package") from error
-    if not (isinstance(made, type) and issubclass(made, Method)):
-        raise ConfigError(f"{where} is {made!r}, not a subclass of unsee.methods.Method; fix its entry point")
-    return made

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from unsee.errors import ConfigError
 from unsee.models.batches import Batch, collate
+from unsee.models.lora import decoder_blocks
 
 if TYPE_CHECKING:
     from unsee.models.model import Model
@@ -135,15 +136,14 @@ class Lens:
 
 
 def _blocks(model: Model) -> nn.ModuleList:
-    """The decoder's blocks: its list of as many modules as the config has layers."""
-    count = int(model.base.config.get_text_config().num_hidden_layers)
-    head = model.base.get_output_embeddings()
-    for child in model.base.get_decoder().children():
-        if isinstance(child, nn.ModuleList) and len(child) == count:
-            if head is None:
-                raise _unavailable(model, "it has no unembedding")
-            return child
-    raise _unavailable(model, f"its decoder holds no list of {count} blocks")
+    """The decoder's blocks, of a model that has an unembedding."""
+    blocks = decoder_blocks(model.base)
+    if blocks is None:
+        count = int(model.base.config.get_text_config().num_hidden_layers)
+        raise _unavailable(model, f"its decoder holds no list of {count} blocks")
+    if model.base.get_output_embeddings() is None:
+        raise _unavailable(model, "it has no unembedding")
+    return blocks
 
 
 def _stream(output: Any) -> Tensor:

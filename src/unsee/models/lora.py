@@ -210,14 +210,20 @@ def chosen_layers(network: Any, scope: Scope) -> tuple[int, ...] | None:
 
 def _layer_paths(network: Any, layers: tuple[int, ...] | None) -> list[str]:
     """Full paths of the chosen decoder layers, of all where none are chosen; [] where the decoder holds no list of layers."""
+    blocks = decoder_blocks(network)
+    if blocks is None:
+        return []
+    prefix = _path_of(network, blocks)
+    return [f"{prefix}.{layer}" for layer in (range(len(blocks)) if layers is None else layers)]
+
+
+def decoder_blocks(network: Any) -> nn.ModuleList | None:
+    """The decoder's list of as many modules as the config has layers; None where it holds none."""
     import torch
 
-    count, decoder = int(network.config.get_text_config().num_hidden_layers), network.get_decoder()
-    for name, child in decoder.named_children():
-        if isinstance(child, torch.nn.ModuleList) and len(child) == count:
-            prefix = f"{_path_of(network, decoder)}.{name}"
-            return [f"{prefix}.{layer}" for layer in (range(count) if layers is None else layers)]
-    return []
+    count = int(network.config.get_text_config().num_hidden_layers)
+    lists = (child for child in network.get_decoder().children() if isinstance(child, torch.nn.ModuleList))
+    return next((child for child in lists if len(child) == count), None)
 
 
 def _mlp_down(network: Any, layer: str) -> list[str]:
