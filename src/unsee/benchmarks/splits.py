@@ -12,11 +12,14 @@ DRAWS = 4
 """So many seeds in a row share nobody up to a ratio of one in so many."""
 
 
-def nested_split(subjects: Sequence[str], ratio: float, seed: int = 0, *, shuffled: bool = True) -> Split:
+def nested_split(
+    subjects: Sequence[str], ratio: float, seed: int = 0, *, shuffled: bool = True, kept: Sequence[str] = ()
+) -> Split:
     """Forget `round(ratio * N)` subjects in a row of a shuffled order, each draw beginning elsewhere.
 
     Args:
         shuffled: whether the order is drawn by the seed; otherwise it is the subjects' own (a sequential split).
+        kept: further subjects, which are never forgotten.
 
     Raises:
         ConfigError: the ratio selects nobody or everybody.
@@ -31,7 +34,7 @@ def nested_split(subjects: Sequence[str], ratio: float, seed: int = 0, *, shuffl
         random.Random(f"split/{seed // DRAWS}").shuffle(order)
     first = seed % DRAWS * total // DRAWS
     forget = {order[(first + i) % total] for i in range(count)}
-    return split_by([subjects[i] for i in sorted(forget)], subjects)
+    return split_by([subjects[i] for i in sorted(forget)], (*subjects, *kept))
 
 
 def split_by(forget: Sequence[str], subjects: Sequence[str]) -> Split:

@@ -133,8 +133,7 @@ class Creatures:
         Raises:
             ConfigError: the ratio selects no fact or all of them.
         """
-        made = nested_split(self.subjects, ratio, seed)
-        return Split(forget=made.forget, near_retain=(), retain=(*made.retain, *self._kept))
+        return nested_split(self.subjects, ratio, seed, kept=tuple(self._kept))
 
     def samples(
         self,

@@ -149,8 +149,7 @@ class UnlokVqa:
         Raises:
             ConfigError: the ratio selects nobody or everybody.
         """
-        made = nested_split(self.subjects, ratio, seed)
-        return Split(forget=made.forget, near_retain=(), retain=(*made.retain, *self._kept))
+        return nested_split(self.subjects, ratio, seed, kept=tuple(self._kept))
 
     def samples(
         self,
