@@ -136,6 +136,7 @@ def train(
     reference: Reference | None = None,
     reference_model: Model | None = None,
     waypoints: Waypoints | None = None,
+    data: TrainingData | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> TrainReport:
     """Train the weights of `model` that require gradients, in place.
@@ -150,6 +151,7 @@ def train(
         reference: used instead of the one the method asks for.
         reference_model: for methods whose reference was tuned on the retain set.
         waypoints: keeps the trainable weights of some steps on the way.
+        data: the samples as they are laid out in batches, where that is not done in the usual way.
         progress: called with (steps done, steps in all).
 
     Raises:
@@ -169,7 +171,7 @@ def train(
     if accelerator.num_processes > 1:
         model.network.to(accelerator.device)
     with _seeded(options.seed), _training_mode(model):
-        data = TrainingData(model, samples, options, mask)
+        data = data or TrainingData(model, samples, options, mask)
         reference = reference or data.reference(method, reference_model)
         place = Place()
         if probe:
@@ -307,7 +309,7 @@ def _backward(
             terms = method.loss(model, reference, *batches)
         loss: Tensor | None = None
         for name, values in terms.items():
-            term = values.float().sum() / sizes[_side(method, name, values, *batches)]
+            term = values.float().sum() / sizes[side_of(method, name, values, *batches)]
             averages[name] = averages.get(name, 0.0) + term.item()
             _check_finite(f"term {name}", term.item(), number, data.options.learning_rate)
             loss = term if loss is None else loss + term
@@ -316,7 +318,7 @@ def _backward(
     return _summed(accelerator, averages)
 
 
-def _side(method: Method, name: str, values: Tensor, forget: Batch | None, retain: Batch | None) -> Side:
+def side_of(method: Method, name: str, values: Tensor, forget: Batch | None, retain: Batch | None) -> Side:
     """Whose samples a term has one value for; where both batches are alike its name decides."""
     shape = tuple(values.shape)
     fits: list[Side] = []

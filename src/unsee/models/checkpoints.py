@@ -141,14 +141,15 @@ def _origin(model: Model) -> Path | None:
     dtype = next((t.dtype for t in state.values() if t.is_floating_point()), torch.float32)
     # By content, because transformers renames weights on the way to the disk.
     there = {
-        _hash(t.to(dtype) if t.is_floating_point() else t)
+        tensor_digest(t.to(dtype) if t.is_floating_point() else t)
         for f in Path(noted).glob("*.safetensors")
         for t in load_file(f).values()
     }
-    return Path(noted) if all(_hash(tensor) in there for tensor in state.values()) else None
+    return Path(noted) if all(tensor_digest(tensor) in there for tensor in state.values()) else None
 
 
-def _hash(tensor: Tensor) -> bytes:
+def tensor_digest(tensor: Tensor) -> bytes:
+    """SHA-256 of a tensor's type, shape and values."""
     import torch
 
     data = tensor.detach().cpu().contiguous()
@@ -161,7 +162,7 @@ def weights_digest(model: Model) -> str:
     """SHA-256 over all weights in memory, adapter included."""
     total = hashlib.sha256()
     for name, tensor in model.network.state_dict().items():
-        total.update(name.encode() + _hash(tensor))
+        total.update(name.encode() + tensor_digest(tensor))
     return total.hexdigest()
 
 
