@@ -175,7 +175,7 @@ def test_a_model_without_hidden_states_is_refused(model: Model, texts: list[Samp
 
 def test_tables_written_before_the_new_columns_can_be_read(model: Model, samples: list[Sample], tmp_path: Path) -> None:
     table = answer(model, samples[:2], max_new_tokens=2)
-    old = table.drop("layer_scores", "layer_top_scores", "answer_ids", "temperature", "top_p")
+    old = table.drop("layer_scores", "layer_top_scores", "answer_ids", "temperature", "top_p", "edit_id")
     write_parquet(tmp_path / "old.parquet", old)
     assert_frame_equal(read_parquet(tmp_path / "old.parquet", schema=RECORDS, remedy="x"), table)
 

@@ -99,8 +99,9 @@ def _lines(found: pl.DataFrame, samples: list[Sample], attack: Attack, *, vocabu
     """AttackSuccess@B with its interval, beside what random tokens find."""
     import polars as pl
 
+    from unsee.attacks.base import BUDGETS
     from unsee.metrics import CellInfo
-    from unsee.metrics.attack_success import BUDGETS, RANDOM_TOKENS, attack_success
+    from unsee.metrics.attack_success import RANDOM_TOKENS, attack_success
 
     budgets = sorted({*(one for one in BUDGETS if one < budget), budget})
     results = attack_success(found, samples, cell=CellInfo(cell=""), vocabulary=vocabulary, budgets=budgets, seed=seed).filter(

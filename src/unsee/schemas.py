@@ -38,10 +38,12 @@ RECORDS = pl.Schema(
         "answer_ids": pl.List(pl.Int64),
         "temperature": pl.Float64,
         "top_p": pl.Float64,
+        "edit_id": pl.String,
     }
 )
-"""One row per (sample, view, draw): what a model said. `perturbed_logprobs` are length-normalised.
+"""One row per (sample, view, draw), and per edit where facts are deleted one at a time: what a model said.
 
+`perturbed_logprobs` are length-normalised. `edit_id` is the fact whose edit the model carried, null for a model without one.
 `temperature` and `top_p` are null for greedy responses. `answer_ids` and the columns `layer_*` belong to lens views and are
 null elsewhere. With D_l the distribution that the lens reads after block l of N (0 the embeddings), softmax in fp32, a list
 over layers holds 3 N rows in this order (`unsee.answering.lens` has their places):
@@ -87,7 +89,7 @@ x `tokens` each, or `layers` x `k` tokens of each. `refused` prompts held the an
 an attack mixes levels, or has none.
 """
 
-ADDED = frozenset({"layer_scores", "layer_top_scores", "answer_ids", "temperature", "top_p"})
+ADDED = frozenset({"layer_scores", "layer_top_scores", "answer_ids", "temperature", "top_p", "edit_id"})
 """Columns of records that came later: tables written before have none, which reads as null."""
 
 JUDGEMENTS = pl.Schema(

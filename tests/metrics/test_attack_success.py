@@ -7,9 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from unsee.attacks.base import BUDGETS
 from unsee.errors import DataError
 from unsee.metrics import CellInfo
-from unsee.metrics.attack_success import BUDGETS, answer_key, attack_success, prior_success
+from unsee.metrics.attack_success import answer_key, attack_success, prior_success
 from unsee.metrics.bootstrap import wilson
 from unsee.sample import Sample, SetName
 from unsee.schemas import ATTACKS, RESULTS

@@ -29,6 +29,7 @@ def answer(
     *,
     protocols: Sequence[str | Protocol] = ("strict",),
     cell: str = "",
+    edit_id: str | None = None,
     batch_size: int = 16,
     truth_ratio: bool = True,
     max_new_tokens: int = 48,
@@ -47,6 +48,7 @@ def answer(
 
     Args:
         cell: id of the cell, copied into every record.
+        edit_id: fact whose edit the model carries, copied into every record; None for a model without an edit.
         batch_size: samples per forward pass; it changes speed and memory, not records.
         truth_ratio: whether wrong answers are scored.
         max_new_tokens: longest response, in tokens; `official` has its own bound.
@@ -75,7 +77,7 @@ def answer(
     with model.answering(), evaluating(model):
         setting = Setting(model.prompter, system=model.system, truth_ratio=truth_ratio, seed=seed, shots=shots)
         engine = Engine(model, batch_size=batch_size, max_new_tokens=max_new_tokens, pack=pack, seed=seed)
-        asking = _Asking(engine, samples, chosen, setting, cell=cell, progress=progress)
+        asking = _Asking(engine, samples, chosen, setting, cell=cell, edit_id=edit_id, progress=progress)
         if store is None:
             return asking.records(None)
         if asking.shown:
@@ -94,6 +96,7 @@ class _Asking:
         setting: Setting,
         *,
         cell: str,
+        edit_id: str | None,
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self.engine = engine
@@ -101,6 +104,7 @@ class _Asking:
         self.protocols = [(protocol.name, protocol.prepare(samples, setting)) for protocol in protocols]
         self.setting = setting
         self.cell = cell
+        self.edit_id = edit_id
         self.progress = progress or (lambda done, total: None)
 
     @property
@@ -124,6 +128,7 @@ class _Asking:
             "weights": weights_digest(model),
             "method": None if model.method is None else described(model.method),
             "template": model.prompter.prompt("", images=1),
+            **({} if self.edit_id is None else {"edit_id": self.edit_id}),
             **({"shown": self.shown} if self.shown else {}),
             **({"decides": decides} if (decides := self._decides()) else {}),
         }
@@ -178,7 +183,8 @@ class _Asking:
         for _ in engine.generate([job for jobs in asked for job in jobs]):
             done = sum(not any(job.waits for job in jobs) for jobs in asked)
             self.progress(before + done, len(self.samples))
-        return pl.DataFrame([job.record(self.cell) for jobs in asked for job in jobs], schema=RECORDS)
+        rows = [job.record(self.cell) | {"edit_id": self.edit_id} for jobs in asked for job in jobs]
+        return pl.DataFrame(rows, schema=RECORDS)
 
 
 def _by_picture(samples: Sequence[Sample]) -> list[int]:

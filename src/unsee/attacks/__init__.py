@@ -47,12 +47,15 @@ def attack_names() -> tuple[str, ...]:
 
 
 def load_attack(name: str, **options: Any) -> Attack:
-    """An attack by name, `-` and `_` alike, with its options.
+    """An attack by name, `-` and `_` alike, with its options; `rephrase_question:easy` is short for `level="easy"`.
 
     Raises:
         ConfigError: unknown name or option (the nearest is offered), or a value of the wrong type.
     """
-    wanted = name.replace("-", "_")
+    bare, _, level = name.partition(":")
+    wanted = bare.replace("-", "_")
+    if level:
+        options = {"level": level, **options}
     for made in BUILT_IN:
         if made.name == wanted:
             return build(made, options, where=wanted)

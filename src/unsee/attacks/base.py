@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from unsee.models.model import Model
     from unsee.sample import Sample
 
+BUDGETS = (1, 5, 10, 20, 50)
+"""Numbers of candidates that success is reported for."""
+NEVER_LEARNED = "never_learned"
+"""Name of the control that attacks facts which the model never learned."""
+
 Record = Mapping[str, Any]
 """One row of the schema RECORDS."""
 ReadToken = Callable[[int], str]
@@ -64,6 +69,10 @@ class Attack:
     def views(self, sample: Sample, setting: Setting, variants: Sequence[Sample]) -> Sequence[View]:
         """What to ask; `variants` are the graded disguises of the sample's fact."""
         raise NotImplementedError
+
+    def applies(self, sample: Sample, variants: Sequence[Sample]) -> bool:
+        """Whether there is what the attack needs to be made on a fact."""
+        return True
 
     def refused(self, sample: Sample, variants: Sequence[Sample]) -> int:
         """Number of prompts that are not asked because the answer stands in them."""

@@ -64,8 +64,7 @@ class PromptAttack(Attack):
         Raises:
             DataError: there is none.
         """
-        levels: tuple[Grade, ...] = HARDEST_FIRST if self.level == "mixed" else (self.level,)
-        found = [self._of_level(variants, level) for level in levels]
+        found = [self._of_level(variants, level) for level in self._levels]
         in_turn = [one for group in zip_longest(*found) for one in group if one is not None]
         if not in_turn:
             level = "" if self.level == "mixed" else f" of level {self.level}"
@@ -75,6 +74,13 @@ class PromptAttack(Attack):
                 "or in the data file"
             )
         return in_turn
+
+    @property
+    def _levels(self) -> tuple[Grade, ...]:
+        return HARDEST_FIRST if self.level == "mixed" else (self.level,)
+
+    def applies(self, sample: Sample, variants: Sequence[Sample]) -> bool:
+        return any(self._of_level(variants, level) for level in self._levels)
 
     def _of_level(self, variants: Sequence[Sample], level: Grade) -> list[Sample]:
         return [one for one in variants if one.metadata.get("axis") == self.axis and one.metadata.get("level") == level]

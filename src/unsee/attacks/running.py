@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.answering import Prepared, Protocol, Setting, View, answer
 from unsee.attacks import load_attack
-from unsee.attacks.base import Attack, ReadToken
+from unsee.attacks.base import BUDGETS, Attack, ReadToken
 from unsee.attacks.prompt_attack import gives_away
 from unsee.errors import ConfigError, DataError
 from unsee.provenance import digest
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from unsee.models.model import Model
     from unsee.sample import Sample
 
-BUDGET = 50
+BUDGET = max(BUDGETS)
 """Candidates that are kept by default: the largest budget that results report."""
 LENS = "lens"
 """Protocol of the records that all lens attacks share."""
@@ -110,10 +110,15 @@ def attack_all(
     edit_id: str | None = None,
     batch_size: int = 16,
     seed: int = 0,
+    skip_missing: bool = False,
     store: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Attacked:
-    """As `attack`, with several attacks at once: what lens attacks read is computed once for all of them."""
+    """As `attack`, with several attacks at once: what lens attacks read is computed once for all of them.
+
+    Args:
+        skip_missing: leave a fact out of an attack that has no disguises of it, instead of refusing the call.
+    """
     import polars as pl
 
     from unsee.schemas import ATTACKS
@@ -121,7 +126,8 @@ def attack_all(
     chosen = [load_attack(one) if isinstance(one, str) else one for one in attacks]
     disguises = by_fact(variants)
     strangers = strangers_to(samples, unrelated)
-    check_attacks(model, samples, chosen, variants=disguises, unrelated=strangers, budget=budget)
+    checked: dict[str, Any] = {"variants": disguises, "unrelated": strangers, "budget": budget}
+    check_attacks(model, samples, chosen, skip_missing=skip_missing, **checked)
     groups: dict[str, list[Attack]] = {}
     for one in chosen:
         groups.setdefault(model_key(one), []).append(one)
@@ -133,13 +139,16 @@ def attack_all(
             samples,
             protocols=protocols(group, disguises),
             cell=cell,
+            edit_id=edit_id,
             batch_size=batch_size,
             seed=seed,
             store=None if store is None else store / key,
             progress=progress,
         )
         options: dict[str, Any] = {"variants": disguises, "budget": budget, "read": token_reader(model)}
-        parts += [attack_rows(records[key], samples, one, cell=cell, edit_id=edit_id, **options) for one in group]
+        for one in group:
+            made = [sample for sample in samples if one.applies(sample, disguises.get(sample.subject, ()))]
+            parts.append(attack_rows(records[key], made, one, cell=cell, edit_id=edit_id, **options))
     turns = pl.DataFrame(
         [(sample.id, one.name, one.graded, turn) for turn, (sample, one) in enumerate(product(samples, chosen))],
         schema={"sample_id": pl.String, "attack": pl.String, "level": pl.String, "turn": pl.Int64},
@@ -208,6 +217,7 @@ def check_attacks(
     variants: Variants,
     unrelated: Sequence[Sample],
     budget: int,
+    skip_missing: bool = False,
 ) -> None:
     """Everything about an attack that can be wrong, before any model time; raises ConfigError or DataError."""
     from unsee.models.lens import Lens
@@ -228,7 +238,9 @@ def check_attacks(
     for one in attacks:
         one.check(blocks=int(config.num_hidden_layers), budget=budget)
         for sample in samples:
-            one.refused(sample, variants.get(sample.subject, ()))
+            own = variants.get(sample.subject, ())
+            if not skip_missing or one.applies(sample, own):
+                one.refused(sample, own)
         if one.tunes and samples and not unrelated:
             one.prepare(model, unrelated)
     if any(one.needs == "lens" for one in attacks):
@@ -297,7 +309,7 @@ def protocol_name(attack: Attack) -> str:
 def _protocol(name: str, attacks: Sequence[Attack], variants: Variants) -> Protocol:
     def views(sample: Sample, setting: Setting) -> list[View]:
         own = variants.get(sample.subject, ())
-        made = (view for one in attacks for view in one.views(sample, setting, own))
+        made = (view for one in attacks if one.applies(sample, own) for view in one.views(sample, setting, own))
         return list({(view.name, view.draw): view for view in made}.values())
 
     if name == LENS:

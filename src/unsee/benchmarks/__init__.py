@@ -37,20 +37,22 @@ def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
             return _build(name, entry.load(), options)
     path = Path(name_or_path)
     if path.is_dir():
-        from unsee.benchmarks.mllmu_bench.folder import holds_official_files
-
-        if holds_official_files(path):
-            return _build(name, own["mllmu-bench"], {"path": path, **options})
-        from unsee.benchmarks.unlok_vqa.files import holds_unlok_files
-
-        if holds_unlok_files(path):
-            return _build(name, own["unlok-vqa"], {"path": path, **options})
         from unsee.benchmarks.jsonl import JsonlBenchmark
 
-        return _build(name, JsonlBenchmark, {"path": path, **options})
+        official = official_name(path)
+        return _build(name, JsonlBenchmark if official is None else own[official], {"path": path, **options})
     if isinstance(name_or_path, Path) or len(path.parts) > 1:
         raise DataError(f"there is no folder {path}; check the path")
     raise ConfigError(f"there is no benchmark {name!r}; {nearest(name, benchmark_names())}")
+
+
+def official_name(folder: Path) -> str | None:
+    """Name of the published benchmark whose official files a folder holds; None for any other folder."""
+    from unsee.benchmarks.mllmu_bench.folder import holds_official_files
+    from unsee.benchmarks.unlok_vqa.files import holds_unlok_files
+
+    known = (("mllmu-bench", holds_official_files), ("unlok-vqa", holds_unlok_files))
+    return next((name for name, holds in known if holds(folder)), None)
 
 
 def benchmark_names() -> list[str]:

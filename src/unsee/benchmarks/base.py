@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from typing import Literal, Protocol, TypeVar
@@ -78,6 +78,12 @@ class Benchmark(Protocol):
     def replay(self) -> list[Sample]:
         """General data that keeps other abilities alive during learning; holds nothing that is evaluated."""
         ...
+
+
+def never_learned(benchmark: Benchmark) -> Benchmark | None:
+    """The same questions about facts that no model was taught, where a benchmark has some (its method `never_learned`)."""
+    made: Callable[[], Benchmark] | None = getattr(benchmark, "never_learned", None)
+    return made() if made else None
 
 
 def known_word(kind: str, value: _Word, known: tuple[_Word, ...]) -> _Word:

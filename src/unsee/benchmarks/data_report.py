@@ -16,9 +16,10 @@ from itertools import combinations
 from string import ascii_letters
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from unsee.attacks.base import BUDGETS
 from unsee.benchmarks.base import Benchmark
 from unsee.benchmarks.creatures import Creatures
-from unsee.benchmarks.creatures.guessing import BUDGETS, AnswerPool, answer_pools
+from unsee.benchmarks.creatures.guessing import AnswerPool, answer_pools
 from unsee.benchmarks.interviews import QUESTIONS_PER_TASK
 from unsee.benchmarks.mllmu_bench import MllmuBench
 from unsee.benchmarks.mllmu_bench.facts import SINGLE_VALUED, agree

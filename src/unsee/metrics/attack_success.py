@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
+from unsee.attacks.base import BUDGETS, NEVER_LEARNED
 from unsee.errors import DataError
 from unsee.metrics.bootstrap import (
     FEW_SUBJECTS,
@@ -33,14 +34,13 @@ from unsee.schemas import ATTACKS, RESULTS
 if TYPE_CHECKING:
     from unsee.metrics.scoring import CellInfo
 
-BUDGETS = (1, 5, 10, 20, 50)
 Found = Literal["first", "all", "sequence"]
 POSITIONS: Mapping[Found, str] = {"first": "hit_position", "all": "hit_all", "sequence": "hit_sequence"}
 """What counts as found -> column of ATTACKS: the first token (a response, for attacks by prompts), every token, the answer."""
 RANDOM_TOKENS, ANSWER_PRIOR = "random_tokens", "answer_prior"
 CONTROLS = (RANDOM_TOKENS, ANSWER_PRIOR)
 """Attackers without a model."""
-BEFORE, NEVER_LEARNED = "vanilla", "never_learned"
+BEFORE = "vanilla"
 
 ATTACK_SUCCESS = MetricInfo("attack_success", 1, "knowledge", "facts whose answer is among an attack's first B candidates")
 ATTACK_LEFT = MetricInfo(
@@ -112,7 +112,7 @@ def attack_success(
                 rows += _excess(part, strangers, column, budgets, resampler, named)
     rows += _random(hits, budgets, vocabulary) if vocabulary is not None else []
     rows += _prior(hits, samples, list(prior), budgets, resampler)
-    return _finished(rows, cell)
+    return finished(rows, cell, (ATTACK_SUCCESS, ATTACK_LEFT))
 
 
 def succeeded(position: pl.Expr, budget: int) -> pl.Expr:
@@ -324,19 +324,25 @@ def _prior(
     return rows
 
 
-def _finished(rows: list[dict[str, Any]], cell: CellInfo) -> pl.DataFrame:
-    """All columns, directions, versions, and the mark of few subjects."""
+def finished(rows: Iterable[dict[str, Any]], cell: CellInfo, infos: Iterable[MetricInfo]) -> pl.DataFrame:
+    """All columns, directions, versions, and the mark of few subjects.
+
+    Args:
+        rows: `metric`, `set`, `value` and any other column of RESULTS.
+        cell: identifying columns.
+        infos: the metrics that occur.
+    """
     made = []
-    infos = {info.name: info for info in (ATTACK_SUCCESS, ATTACK_LEFT)}
+    by_name = {info.name: info for info in infos}
     for row in rows:
-        info, notes = infos[row["metric"]], [row["reason"]] if row.get("reason") else []
+        info, notes = by_name[row["metric"]], [row["reason"]] if row.get("reason") else []
         if row["value"] is not None and row.get("n_subjects", FEW_SUBJECTS) < FEW_SUBJECTS:
             notes.insert(0, FEW_SUBJECTS_MARK)
         made.append(
             asdict(cell)
             | row
             | {
-                "higher_is_better": None if row["attack"] in CONTROLS else info.higher_is_better(row["set"]),
+                "higher_is_better": None if row.get("attack") in CONTROLS else info.higher_is_better(row["set"]),
                 "metric_version": info.version,
                 "reason": "; ".join(notes) or None,
             }

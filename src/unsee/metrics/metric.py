@@ -10,11 +10,11 @@ import polars as pl
 
 from unsee.sample import Task
 
-Tells = Literal["knowledge", "ignorance", "quality", "defect", "distance"]
+Tells = Literal["knowledge", "ignorance", "quality", "defect", "distance", "nothing"]
 """What a larger value tells.
 
 `knowledge` should be low on what is to be forgotten and high elsewhere, `ignorance` the other way round; `quality` should
-be high and `defect` and `distance` low on every set.
+be high and `defect` and `distance` low on every set; `nothing` is neither better nor worse by itself.
 """
 
 FORGOTTEN_SETS = ("forget", "test")
@@ -40,8 +40,10 @@ class MetricInfo:
     description: str
     bounds: tuple[float, float] = (0.0, 1.0)
 
-    def higher_is_better(self, set: str) -> bool:
-        """Whether a larger value is better on a set after unlearning."""
+    def higher_is_better(self, set: str) -> bool | None:
+        """Whether a larger value is better on a set after unlearning, None where it has no direction."""
+        if self.tells == "nothing":
+            return None
         if self.tells == "knowledge":
             return set not in FORGOTTEN_SETS
         if self.tells == "ignorance":

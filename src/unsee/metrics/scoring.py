@@ -14,6 +14,7 @@ from unsee.metrics.answer_probability import ANSWER_LOGPROB, ANSWER_PROBABILITY
 from unsee.metrics.attack_success import ATTACK_LEFT, ATTACK_SUCCESS
 from unsee.metrics.bootstrap import FEW_SUBJECTS, FEW_SUBJECTS_MARK, Resampler, family
 from unsee.metrics.distance import DISTANCE, NOISE_FLOOR, SIGNED_DISTANCE, distances
+from unsee.metrics.edit_scores import EDIT_SCORES
 from unsee.metrics.factuality import FACTUALITY
 from unsee.metrics.forget_quality import FORGET_QUALITY, NO_RATIOS, forget_quality
 from unsee.metrics.frames import KEYS, join_truth, truth_frame, values_frame
@@ -72,6 +73,7 @@ ALL_METRICS: tuple[MetricInfo, ...] = (
     JUDGE_AGREEMENT,
     ATTACK_SUCCESS,
     ATTACK_LEFT,
+    *EDIT_SCORES,
     *GATE_COUNTS,
 )
 """Everything that may stand in the column `metric`."""

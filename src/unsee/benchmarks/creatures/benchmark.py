@@ -114,6 +114,13 @@ class Creatures:
         self._kept = {fact.id: fact for fact in sorted((*known, *anchors), key=lambda fact: fact.id)}
         self._drawn: dict[str, list[Species]] = {}
         self.subjects = tuple(self._facts)
+        self._tuning, self._seed = tuning, seed
+
+    def never_learned(self) -> Creatures:
+        """As many facts, at most, about species that no model was told anything about."""
+        there = len(self.world.with_role("tuning_never" if self._tuning else "never")) * len(ATTRIBUTES)
+        count = min(len(self.subjects), there)
+        return Creatures(self.name, count, usual=count, half="never", seed=self._seed, tuning=self._tuning)
 
     def _roles(self, half: Asked, tuning: bool) -> tuple[SpeciesRole, tuple[Species, ...]]:
         """Role of the species whose facts may be deleted, and the species that are always retained."""

@@ -9,10 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from unsee.attacks.base import BUDGETS
 from unsee.benchmarks.creatures.facts import ATTRIBUTES, POOLS
 from unsee.benchmarks.creatures.species import HALVES, creature_world
-
-BUDGETS = (1, 5, 10, 20, 50)
 
 
 class AskedFact(NamedTuple):
