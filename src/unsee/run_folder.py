@@ -2,7 +2,8 @@
 
     RUN/experiment.toml, provenance.json, samples.parquet
     RUN/models/<vanilla|gold-...>/   a checkpoint, train.jsonl, gate/records.parquet, learned.json, DONE
-    RUN/cells/<id>/                  adapter or weights, train.jsonl, records.parquet, judgements.parquet, DONE or FAILED
+    RUN/cells/<id>/                  adapter or weights, train.jsonl, records.parquet, attacks.parquet, judgements.parquet,
+                                     DONE or FAILED
     RUN/cells/<id>/states/<state>/   records.parquet of a further state of its model
     RUN/results.parquet, results.json, states.parquet, report.html
 
@@ -176,6 +177,16 @@ class RunFolder:
         if not self.is_done(folder):
             return None
         return read_parquet(folder / "records.parquet", schema=RECORDS, remedy=f"remove {folder} and run again")
+
+    def attacks(self, cell: Cell) -> pl.DataFrame | None:
+        """What attackers tried on a finished cell's model, None for an unfinished cell and one that was not attacked."""
+        from unsee.schemas import ATTACKS
+
+        folder = self.cell(cell)
+        path = folder / "attacks.parquet"
+        if not self.is_done(folder) or not path.is_file():
+            return None
+        return read_parquet(path, schema=ATTACKS, remedy=f"remove {folder} and run again")
 
     def states(self, cell: Cell) -> dict[str, pl.DataFrame]:
         """What the further states of a finished cell's model said, by name."""

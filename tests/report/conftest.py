@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fabricate import Plan, fabricate_run
+from single_fact_run import fabricate_facts
 
 SMALL = Plan(
     forget=3, retain=5, near=2, celebrities=2, methods=("vanilla", "gold", "do_nothing", "prompt_guard", "ga", "npo", "idk")
@@ -61,6 +62,19 @@ def states_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fabricate_run(tmp_path_factory.mktemp("runs") / "states", STATES)
 
 
+@pytest.fixture(scope="session")
+def facts_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 24 single facts with hostile questions, answers and candidates; tests must not write into it."""
+    return fabricate_facts(tmp_path_factory.mktemp("runs") / "facts")
+
+
+@pytest.fixture(scope="session")
+def facts_page(facts_run: Path) -> str:
+    from unsee.report import write_report
+
+    return write_report(facts_run).read_text(encoding="utf-8")
+
+
 def opened(html: str) -> str:
     """The page with every packed panel in its place, as the script shows it."""
     from unsee.report.packing import unpack
@@ -69,5 +83,5 @@ def opened(html: str) -> str:
 
 
 def _shown(text: str) -> str:
-    # The gallery's packet is data, not markup.
+    # Packets of the galleries are data, not markup.
     return "" if text.startswith("{") else text

@@ -10,7 +10,7 @@ from unsee.report.vocabulary import SETS, TASKS
 if TYPE_CHECKING:
     import polars as pl
 
-Unit = Literal["percent", "score", "points", "seconds", "gib", "count"]
+Unit = Literal["percent", "score", "points", "seconds", "gib", "count", "p"]
 
 _PLAIN_NULLS = ("baseline", "group", "level", "attack", "layer", "n_edits")
 _GUESSED = ("accuracy", "judge_factuality", "factuality", "rouge_l", "cloze_accuracy")
@@ -25,7 +25,7 @@ class Column(NamedTuple):
         title: heading.
         set: set of its rows, or None for all sets of the benchmark, pooled.
         task: task of its rows; None for values of no single task.
-        unit: `percent` shows 0.43 as 43, `score` as 0.43, `points` as 7.4.
+        unit: `percent` shows 0.43 as 43, `score` as 0.43, `points` as 7.4, `p` a small p-value as a bound.
         pooled: averaged over tasks, modalities and views, weighted by the number of answers, or added up where the unit is
             `count`; such a value has no interval.
     """

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from unsee.errors import UserError
 from unsee.metrics.alarm import contaminated
-from unsee.report.page import chosen, command_line, flat
+from unsee.report.fact_page import attack_parts
+from unsee.report.page import chosen, command_line, flat, glossary
 from unsee.report.panels import paper_panels, summary_panels
 from unsee.report.run_data import RunData, read_run
+from unsee.report.single_cells import without_single_facts
+from unsee.report.single_facts import fact_tables
 from unsee.report.sources import Source, Sources, switches, which_title
 from unsee.report.trade_offs import axes, axis_switch, trade_off_panels
-from unsee.report.vocabulary import GLOSSARY
 
 _NAMED_ELSEWHERE = ("name",)
 
@@ -45,8 +48,10 @@ def read_sources(folders: Sequence[Path | str]) -> Sources:
 
 def comparison_page(sources: Sources) -> dict[str, Any]:
     """Everything the template of a comparison shows."""
-    axis = axis_switch(axes(sources.columns))
-    offered = switches(sources)
+    facts = attack_parts(sources, fact_tables(sources))
+    requested = replace(sources, runs=[replace(source, run=without_single_facts(source.run)) for source in sources.runs])
+    axis = axis_switch(axes(requested.columns))
+    offered = [*switches(requested), *facts["fact_switches"]]
     alarms = {
         f"{source.name}, {cell}": count for source in sources.runs for cell, count in contaminated(source.run.results).items()
     }
@@ -55,19 +60,20 @@ def comparison_page(sources: Sources) -> dict[str, Any]:
         "title": f"{len(sources.runs)} runs of {_benchmark(sources.runs[0].run)}, side by side",
         "runs": [_about(source) for source in sources.runs],
         "alarms": alarms,
-        "warnings": _warnings(sources),
+        "warnings": _warnings(sources, requested),
         "unfinished": [
             (f"{source.name}, {cell}", source.run.failure(cell)) for source in sources.runs for cell in source.run.unfinished
         ],
         "switches": offered,
-        "chosen": chosen(sources, [*offered, axis]),
-        "still": which_title(sources.choices[0]) if sources.choices else "",
-        "summary": summary_panels(sources),
-        "paper": paper_panels(sources),
+        "chosen": chosen(requested, [*offered, axis, facts["shown"]]),
+        "still": which_title(requested.choices[0]) if requested.choices else "",
+        "summary": summary_panels(requested),
+        "paper": paper_panels(requested),
         "axis": axis,
-        "trade_off": trade_off_panels(sources),
+        "trade_off": trade_off_panels(requested),
         "settings": _settings(sources),
-        "glossary": GLOSSARY,
+        "glossary": glossary(requests=bool(requested.requests), facts=facts["single"]),
+        **facts,
     }
 
 
@@ -97,15 +103,15 @@ def _names(runs: Sequence[RunData]) -> list[str]:
     return [str(run.folder) for run in runs]
 
 
-def _warnings(sources: Sources) -> list[str]:
-    """What makes a comparison less than it seems."""
+def _warnings(sources: Sources, requested: Sources) -> list[str]:
+    """What makes a comparison less than it seems; `requested` are the runs without single facts."""
     found = []
     first = sources.runs[0]
     for source in sources.runs[1:]:
         if _data(source.run) != _data(first.run):
             found.append(f"{first.name} and {source.name} ask about different data: their benchmarks have different hashes.")
-    for source in sources.runs:
-        missing = [scope.title for scope in sources.requests if scope not in source.requests]
+    for source in requested.runs:
+        missing = [scope.title for scope in requested.requests if scope not in source.requests]
         if missing:
             found.append(f"{source.name} has no cells for: {'; '.join(missing)}.")
     return found

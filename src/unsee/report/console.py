@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from unsee.metrics.alarm import contaminated
 from unsee.metrics.bootstrap import FEW_SUBJECTS
+from unsee.report.attack_console import print_attacks
 from unsee.report.headline import headline
 from unsee.report.main_table import Row, main_table, rows, scopes, slices
 from unsee.report.notes import Notes, sentence
 from unsee.report.run_data import read_run
+from unsee.report.single_cells import without_single_facts
 from unsee.report.vocabulary import brief, method_title
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ _LEGEND = (
 def print_table(run: Path | str, *, console: Console | None = None) -> None:
     """Print one table per forget request of a run folder, what limits it, and the headline.
 
+    Runs of single facts get the matrix of defences against attacks.
+
     Raises:
         UserError: the folder is no run.
     """
@@ -47,6 +51,10 @@ def print_table(run: Path | str, *, console: Console | None = None) -> None:
 
     console = console or Console()
     data = read_run(run)
+    if print_attacks(data, console=console):
+        data = without_single_facts(data)
+        if not data.results.height:
+            return
     table = main_table(data.results)
     requests = scopes(data.results)
     which = slices(table)[0]

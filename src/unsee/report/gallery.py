@@ -18,7 +18,7 @@ MAX_QUESTIONS = 12_000
 _PERSON_SETS = ("forget", "near_retain", "retain", "celebrity")
 
 
-class _Words:
+class Words:
     """Texts by number, each once."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ def gallery_data(answers: Answers, *, focus: Key | None = None, most: int = MAX_
     sets = sorted({question.set_name for question in answers.questions}, key=lambda name: rank(name, SETS))
     tasks = sorted({question.sample.task for question in answers.questions}, key=lambda name: rank(name, TASKS))
     modalities = sorted({question.sample.modality for question in answers.questions})
-    words, pictures = _Words(), PictureStore()
+    words, pictures = Words(), PictureStore()
     people: dict[str, list[Answered]] = {}
     for question in answers.questions:
         people.setdefault(question.sample.subject, []).append(question)

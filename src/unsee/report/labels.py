@@ -1,4 +1,4 @@
-"""Where the labels of a scatter plot go so that they neither cover each other nor the points."""
+"""Where the labels of a plot go so that they neither cover each other nor the points."""
 
 from __future__ import annotations
 
@@ -114,3 +114,17 @@ def _candidates(point: Point, length: float, radius: float, line: float) -> list
         found += [(right, point.y), (left, point.y), (beside, above), (beside, below), (before, above), (before, below)]
         found += [(centre, above), (centre, below), (right, above), (right, below), (left, above), (left, below)]
     return found
+
+
+def spread(ends: Sequence[Point], height: float, *, line: float = 13.0) -> list[Point]:
+    """Push labels apart that would cover each other, from top to bottom and back from the lower edge."""
+    ordered = sorted(ends, key=lambda end: end.y)
+    placed: list[Point] = []
+    for end in ordered:
+        floor = placed[-1].y + line if placed else 0.0
+        placed.append(end._replace(y=max(end.y, floor)))
+    limit = height
+    for number in range(len(placed) - 1, -1, -1):
+        placed[number] = placed[number]._replace(y=min(placed[number].y, limit))
+        limit = placed[number].y - line
+    return placed

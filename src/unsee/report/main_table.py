@@ -369,6 +369,8 @@ def _number(value: float, unit: Unit) -> str:
             return f"{value:.1f} GiB"
         case "count":
             return f"{value:,.0f}"
+        case "p":
+            return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.01 else f"{value:.2f}"
     text = {"percent": f"{100 * value:.0f}", "points": f"{value:.1f}"}.get(unit, f"{value:.2f}")
     if set(text) <= set("-0."):
         text = text.lstrip("-")

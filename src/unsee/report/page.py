@@ -12,6 +12,7 @@ from unsee.report.answered import Answers, Key, answers_of, cells_of
 from unsee.report.closer import asking_switch, attribute_panels, distance_tables, gate_counts, gate_table, grade_panels
 from unsee.report.differences import compare_switch, difference_panels, distance_panels
 from unsee.report.examples import example_figure
+from unsee.report.fact_page import fact_parts
 from unsee.report.facts import fact_panels, model_switch
 from unsee.report.figures.curves import training_curves
 from unsee.report.figures.svg import Figure
@@ -21,39 +22,46 @@ from unsee.report.main_table import Row, Scope, Slice
 from unsee.report.panels import paper_panels, summary_panels
 from unsee.report.paths import path_panels
 from unsee.report.run_data import RunData
+from unsee.report.single_cells import without_single_facts
 from unsee.report.sources import Source, Sources, Switch, file_stem, switches, which_title
 from unsee.report.states import state_panels, state_words
 from unsee.report.trade_offs import axes, axis_switch, trade_off_panels
-from unsee.report.vocabulary import GLOSSARY, method_title
+from unsee.report.vocabulary import FACT_GLOSSARY, GLOSSARY, method_title
 
 _SHOWN_ELSEWHERE = ("command", "seconds", "sessions", "failed", "missed_gates")
 
 
 def page_of(run: RunData) -> dict[str, Any]:
     """Everything the template of a run shows."""
-    sources = Sources([Source(run)], file_stem(run.name))
+    facts = fact_parts(run, file_stem(run.name))
+    requested = without_single_facts(run) if facts["single"] else run
+    sources = Sources([Source(requested)], file_stem(run.name))
     request = sources.requests[0] if sources.requests else Scope(None, None)
     alarms = contaminated(run.results)
     rows = headline_rows(sources)
     focus = leading(rows)
-    answers, absent = _answers(run, request)
+    answers, absent = _answers(requested, request)
     gallery = gallery_data(answers, focus=focus)
     bars, compare = difference_panels(sources), compare_switch(sources)
     matrix, model = fact_panels(answers, name=sources.name), model_switch(answers, focus)
     axis = axis_switch(axes(sources.columns))
-    attributes, gates = attribute_panels(sources), gate_counts(run.results, request)
+    attributes, gates = attribute_panels(sources), gate_counts(requested.results if sources.requests else run.results, request)
     asking = asking_switch(attributes)
-    cells = [(method_title(method, variant), cell) for (method, variant), cell in cells_of(run, request).items()]
-    offered = switches(sources)
+    cells = [(method_title(method, variant), cell) for (method, variant), cell in cells_of(requested, request).items()]
+    offered = [*switches(sources), *facts["fact_switches"]]
+    # A run of single facts only has none of the parts about forget requests.
+    only_facts = facts["single"] and not sources.requests
+    top = facts["fact_headline"] if only_facts else headline(rows, demo=run.is_demo, contaminated=bool(alarms))
     return {
         "name": run.name,
-        "headline": headline(rows, demo=run.is_demo, contaminated=bool(alarms)),
-        "facts": _facts(run, rows),
+        "headline": top,
+        "only_facts": only_facts,
+        "facts": _facts(run, rows, facts["n_facts"]),
         "unfinished": [(cell, run.failure(cell)) for cell in run.unfinished],
         "alarms": alarms,
         "warnings": _warnings(run, alarms),
         "switches": offered,
-        "chosen": chosen(sources, [*offered, axis, model, asking, *([compare] if compare else [])]),
+        "chosen": chosen(sources, [*offered, axis, model, asking, *([compare] if compare else []), facts["shown"]]),
         "still": which_title(sources.choices[0]) if sources.choices else "",
         "request": request.title,
         "summary": summary_panels(sources),
@@ -80,7 +88,8 @@ def page_of(run: RunData) -> dict[str, Any]:
         "gallery_data": gallery,
         "gallery_absent": absent,
         "curves": _curves(run, cells, sources.name),
-        "glossary": GLOSSARY,
+        "glossary": glossary(requests=not only_facts, facts=facts["single"]),
+        **facts,
         "repeat": [
             f"unsee run {shlex.quote(f'{run.folder.name}/experiment.toml')}",
             f"unsee report {shlex.quote(run.folder.name)} --export {shlex.quote(f'{run.folder.name}/paper')}",
@@ -96,6 +105,12 @@ def chosen(sources: Sources, offered: Sequence[Switch]) -> dict[str, str]:
     first = sources.choices[0] if sources.choices else Slice(None, None, None)
     found = {key: str(value) for key, value in first._asdict().items() if value is not None} | {"scope": "0"}
     return found | {switch.name: switch.chosen for switch in offered} | {"main": found.get("protocol", "")}
+
+
+def glossary(*, requests: bool, facts: bool) -> list[tuple[str, str]]:
+    """Words of the parts that a page has, each explained once."""
+    found = dict(GLOSSARY if requests else ())
+    return [*({**dict(FACT_GLOSSARY), **found} if facts else found).items()]
 
 
 def headline_rows(sources: Sources) -> list[Row]:
@@ -158,7 +173,7 @@ def _last(log: Sequence[Mapping[str, Any]], key: str) -> str:
     return next((f"{step[key]:.2f}" for step in reversed(log) if isinstance(step.get(key), int | float)), "")
 
 
-def _facts(run: RunData, rows: Sequence[Row]) -> list[str]:
+def _facts(run: RunData, rows: Sequence[Row], single: int) -> list[str]:
     """What was run, in a line of short phrases."""
     facts: list[str] = []
     if run.results.height:
@@ -167,6 +182,8 @@ def _facts(run: RunData, rows: Sequence[Row]) -> list[str]:
     forgotten = [cell.n_subjects for row in rows if (cell := row.cells.get("forget/classification")) and cell.n_subjects]
     if forgotten:
         facts.append(f"{max(forgotten)} people forgotten")
+    if single:
+        facts.append(f"{single} facts deleted, one at a time")
     seeds = run.results["seed"].drop_nulls().n_unique() if run.results.height else 0
     if seeds:
         facts.append(f"{len(run.finished)} finished cells")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 STYLES = ("style.css", "tables.css", "figures.css")
 SCRIPTS = ("page.js", "files.js", "gallery.js")
+FACT_STYLES, FACT_SCRIPTS = ("single_facts.css",), ("facts.js",)
+"""Added where a page is about single facts."""
 
 
 def render_template(name: str, page: Mapping[str, Any]) -> str:
@@ -49,11 +51,12 @@ def render_template(name: str, page: Mapping[str, Any]) -> str:
         "attributes": _attributes,
         "arrows": {"\u2191": "higher is better", "\u2193": "lower is better"},
     }
-    script = "\n".join(map(_asset, SCRIPTS))
+    styles, scripts = (STYLES + FACT_STYLES, SCRIPTS + FACT_SCRIPTS) if page["single"] else (STYLES, SCRIPTS)
+    script = "\n".join(map(_asset, scripts))
     return environment.get_template(name).render(
         page=page,
         version=version("unsee"),
-        style=Markup("\n".join(map(_asset, STYLES))),
+        style=Markup("\n".join(map(_asset, styles))),
         script=Markup(script),
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
     )

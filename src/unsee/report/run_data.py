@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.errors import DataError, UserError
-from unsee.schemas import RECORDS, RESULTS, STATES
+from unsee.schemas import ADDED, ATTACKS, RECORDS, RESULTS, STATES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -91,6 +91,10 @@ class RunData:
         """What the cell's model said, schema RECORDS; no rows where it has not answered."""
         return _read_table(self.folder / "cells" / cell / "records.parquet", RECORDS)
 
+    def attacks(self, cell: str) -> pl.DataFrame:
+        """What attackers would try against the cell's model, schema ATTACKS; no rows where it was not attacked."""
+        return _read_table(self.folder / "cells" / cell / "attacks.parquet", ATTACKS)
+
     def train_log(self, cell: str) -> list[dict[str, Any]]:
         """The cell's steps; empty for a cell that trained nothing. A last line cut by a kill is left out."""
         path = self.folder / "cells" / cell / "train.jsonl"
@@ -152,6 +156,8 @@ def _read_table(path: Path, schema: pl.Schema) -> pl.DataFrame:
         return pl.DataFrame(schema=schema)
     try:
         table = pl.read_parquet(path)
+        late = [column for column in schema.names() if column in ADDED - {*table.columns}]
+        table = table.with_columns(pl.lit(None, dtype=schema[column]).alias(column) for column in late)
         missing = [column for column in schema.names() if column not in table.columns]
         if missing:
             raise DataError(f"{path} lacks the columns {', '.join(missing)}; run the experiment again with this version")

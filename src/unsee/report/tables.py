@@ -17,7 +17,7 @@ from unsee.report.vocabulary import ARROWS, SET_HINTS, set_title
 class Heading(NamedTuple):
     """A column: `group` joins neighbours under one title, `about` names it in notes below the table.
 
-    `meter` draws the value as a bar, `counted` prints the number of answers behind a share.
+    `meter` draws the value as a bar, `counted` prints the number of answers behind a share, `lower` says that less is better.
     """
 
     key: str
@@ -28,6 +28,7 @@ class Heading(NamedTuple):
     about: str = ""
     meter: bool = False
     counted: bool = False
+    lower: bool = False
 
     @property
     def full(self) -> str:
@@ -76,7 +77,7 @@ class Table:
         bodies: groups of rows.
         tag_title: heading of the column that tells equal names apart in files; "" without one.
         bars: whether cells show their share as a bar.
-        lower: whether lower is better on every set.
+        lower: whether lower is better in every column.
         grouped: whether headings stand below the titles of their groups.
     """
 
@@ -104,7 +105,7 @@ class Table:
         for title, members in groupby(self.headings, key=lambda heading: heading.group):
             listed = list(members)
             name = listed[0].key.partition("/")[0]
-            arrow = ARROWS["forget"] if self.lower else ARROWS.get(name, "\u2191")
+            arrow = ARROWS["forget"] if self.lower or listed[0].lower else ARROWS.get(name, "\u2191")
             found.append(Group(title, arrow, SET_HINTS.get(name, ""), listed))
         return found
 

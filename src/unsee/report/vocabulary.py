@@ -7,6 +7,26 @@ REQUIRED = ("vanilla", "gold", "do_nothing", "prompt_guard")
 """Controls that every table shows, absent or not."""
 DEFENCES = ("fact_erasure", "empty_response", "error_injection", "head_projection", "max_entropy", "input_rephrasing")
 METHODS = ("ga", "graddiff", "kl", "npo", "idk", *DEFENCES)
+ATTACK_TITLES = {
+    "lens_head_projection": "Head projection",
+    "lens_prob_delta": "Probability delta",
+    "lens_prob_delta2": "Probability delta squared",
+    "finetune_lens": "Fine-tuning, then lens",
+    "rephrase_question": "Question rephrase",
+    "rephrase_image": "Image rephrase",
+    "rephrase_multimodal": "Multimodal rephrase",
+}
+"""Attacks in the order of the paper."""
+ATTACK_SHORT_TITLES = {
+    "lens_head_projection": "Head proj.",
+    "lens_prob_delta": "Prob. \u0394",
+    "lens_prob_delta2": "Prob. \u0394\u00b2",
+    "finetune_lens": "Fine-tune",
+    "rephrase_question": "Question",
+    "rephrase_image": "Image",
+    "rephrase_multimodal": "Both",
+}
+DISGUISE_LEVELS = ("easy", "medium", "hard")
 SETS = ("forget", "test", "retain", "celebrity", "near_retain", "general", "clinical", "neighbour_image", "neighbour_question")
 """Sets in the order of the tables: the paper's four first."""
 TASKS = ("classification", "generation", "cloze")
@@ -78,6 +98,8 @@ TASK_TITLES = {"classification": "four options", "generation": "free answer", "c
 PANEL_TITLES = {"classification": "Four options", "generation": "Written answer", "cloze": "Fill the blank"}
 MODALITY_TITLES = {"image_text": "Image + text", "text": "Text only"}
 UNLEARNED_FROM = {"image_text": "image + text", "text": "text only", "mixed": "mixed data", "both": "mixed data"}
+AXIS_TITLES = {"question": "Question", "image": "Image", "both": "Both"}
+"""What a disguise changes."""
 LEVEL_HINTS = {
     "near": "small changes of the picture",
     "far": "larger changes than training ever showed",
@@ -130,6 +152,54 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "Protocol",
         "Strict: options are compared by likelihood, answers are normalised. Official: the published prompts, first letter, "
         "and a search for the words of the truth.",
+    ),
+)
+
+
+FACT_GLOSSARY: tuple[tuple[str, str], ...] = (
+    (
+        "Single facts",
+        "Each fact is deleted by an edit of its own, from the same weights; every edited model is then asked and attacked.",
+    ),
+    ("Vanilla", "The model that knows the facts, before any edit."),
+    ("Never learned", "The same attacks on facts of the same kind that the model was never taught: what luck and habit find."),
+    ("Gold", "A model like vanilla that was never taught the facts. Where there is none, never-learned facts take its place."),
+    ("Do nothing", "The whole path of an edit with zero steps. It must equal vanilla."),
+    ("Prompt guard", "Nothing is edited; a system prompt tells the model to refuse."),
+    (
+        "Success at B",
+        "An attack makes a list of candidates and succeeds where the answer is among its first B. A lens attack finds the "
+        "answer's first token; as whole answer, all of its tokens have to come up together.",
+    ),
+    (
+        "Excess",
+        "Success minus success on never-learned facts. It is what an attack finds in the model, and the number to judge by.",
+    ),
+    (
+        "White-box, black-box",
+        "White-box attacks read the layers (what the model would say if it stopped there), or train the model first. Black-box "
+        "attacks ask the question in other words, with another picture, or both, several times at random.",
+    ),
+    (
+        "Random tokens, answer prior",
+        "B tokens drawn blindly; the B most frequent answers to such questions. Neither looks at the model.",
+    ),
+    (
+        "Rewrite, paraphrase",
+        "How far the edit reached its own goal on the edited question, and on the same question in other words: 100 is all the "
+        "way. What that goal is differs between defences; the detailed table also measures all of them by the true answer.",
+    ),
+    ("Neighbourhood", "How little the deleted answer moved at other questions about the same picture: 100 is not at all."),
+    ("Edit score", "The harmonic mean of the three."),
+    (
+        "Damage",
+        "Points of accuracy that an edit costs on other facts (random), other questions about the picture, and other pictures "
+        "with the same question. Above zero is damage; p tests the same questions before and after, paired over facts.",
+    ),
+    (
+        "Interval",
+        "The small numbers: a 95 % bootstrap interval over facts. That of a mean over attacks is the mean of their intervals, "
+        "as a rule wider than it need be.",
     ),
 )
 

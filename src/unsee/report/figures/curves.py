@@ -9,7 +9,7 @@ import altair as alt
 from markupsafe import Markup
 
 from unsee.report.figures.svg import ACCENT, DASHES, INK, layered, to_svg, unchecked, values
-from unsee.report.labels import Point
+from unsee.report.labels import Point, spread
 
 _MAX_STEPS = 240
 
@@ -56,24 +56,10 @@ def _lines(rows: list[dict[str, Any]], title: str) -> dict[str, Any]:
         point = alt.Chart(values(mine)).mark_point(color=colour, size=14, filled=True, opacity=1)
         layers.append((line if len(mine) > 1 else point).encode(x=x, y=y))
         ends.append(Point(width + 6, (high - mine[-1]["value"]) / (high - low) * height, name))
-    for end in _spread(ends, height):
+    for end in spread(ends, height):
         text = alt.Chart(values([{"text": end.text}])).mark_text(align="left", baseline="middle", fontSize=11, color=INK)
         layers.append(text.encode(x=alt.value(end.x), y=alt.value(end.y), text=alt.Text("text:N")))
     return layered(layers, width=width, height=height)
-
-
-def _spread(ends: list[Point], height: float, *, line: float = 13.0) -> list[Point]:
-    """Push labels apart that would cover each other, from top to bottom and back from the lower edge."""
-    ordered = sorted(ends, key=lambda end: end.y)
-    placed: list[Point] = []
-    for end in ordered:
-        floor = placed[-1].y + line if placed else 0.0
-        placed.append(end._replace(y=max(end.y, floor)))
-    limit = height
-    for number in range(len(placed) - 1, -1, -1):
-        placed[number] = placed[number]._replace(y=min(placed[number].y, limit))
-        limit = placed[number].y - line
-    return placed
 
 
 def _thin(steps: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

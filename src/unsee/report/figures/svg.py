@@ -59,6 +59,7 @@ class Figure:
         description: what it shows, in words.
         pictures: SVG elements, laid out in a grid.
         columns: of the grid where there is room.
+        wide: whether it scrolls sideways where there is little room, since its letters must not shrink.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Figure:
     description: str
     pictures: tuple[Markup, ...] = ()
     columns: int = 1
+    wide: bool = False
 
 
 def values(rows: Sequence[Mapping[str, Any]]) -> alt.Data:

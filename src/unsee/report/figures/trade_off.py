@@ -80,7 +80,15 @@ def _scale(low: float, high: float) -> alt.Scale:
 
 @unchecked
 def trade_off(
-    dots: Sequence[Dot], *, x_title: str, y_title: str, prefix: str, paths: Sequence[Path] = (), title: str = ""
+    dots: Sequence[Dot],
+    *,
+    x_title: str,
+    y_title: str,
+    prefix: str,
+    paths: Sequence[Path] = (),
+    title: str = "",
+    y_domain: tuple[float, float] | None = None,
+    dashed_at: Sequence[float] = (),
 ) -> Markup:
     """Forgetting against one utility: a point with two intervals and a label per method.
 
@@ -92,11 +100,14 @@ def trade_off(
         prefix: makes the SVG's ids unique within the page.
         paths: how methods came to their dots; each line has its own dashes, each point between its ends a small mark.
         title: above the plot.
+        y_domain: ends of the vertical axis, for what is no share of 100.
+        dashed_at: places on the horizontal axis that get a line.
     """
-    plane = _plane(dots, paths)
+    plane = _plane(dots, paths) if y_domain is None else _Plane(*y_domain)
     x = alt.X("x:Q", scale=_scale(*_X), title=x_title, axis=alt.Axis(values=[0, 25, 50, 75, 100]))
     ticks = [tick for tick in range(0, 101, 25 if plane.low < 40 else 10) if tick >= plane.low]
-    y = alt.Y("y:Q", scale=_scale(plane.low, plane.high), title=y_title, axis=alt.Axis(values=ticks))
+    marked = {"values": ticks} if y_domain is None else {"tickCount": 5}
+    y = alt.Y("y:Q", scale=_scale(plane.low, plane.high), title=y_title, axis=alt.Axis(**marked))
 
     layers: list[alt.Chart] = []
     golds = [dot.x for dot in dots if dot.kind in ("gold", "second_gold")]
@@ -107,6 +118,9 @@ def trade_off(
         lines = alt.Chart(values([{"x": dot.x, "y": dot.y} for dot in dots if dot.kind == kind]))
         lines = lines.mark_rule(color=MUTED, strokeDash=dash, opacity=0.8)
         layers += [lines.encode(x=x), lines.encode(y=y)]
+    if dashed_at:
+        lines = alt.Chart(values([{"x": place} for place in dashed_at]))
+        layers.append(lines.mark_rule(color=MUTED, strokeDash=[5, 3], opacity=0.8).encode(x=x))
     bars = [{"x": d.x_low, "x2": d.x_high, "y": d.y, "y2": d.y} for d in dots if None not in (d.x_low, d.x_high)]
     bars += [{"x": d.x, "x2": d.x, "y": d.y_low, "y2": d.y_high} for d in dots if None not in (d.y_low, d.y_high)]
     layers.append(_segments(bars, x, y, color=INK, opacity=0.35, strokeWidth=1.5))

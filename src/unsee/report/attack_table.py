@@ -1,0 +1,137 @@
+"""Rows and columns of defences against attacks; the page and the terminal both show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from unsee.metrics.attack_success import ANSWER_PRIOR, RANDOM_TOKENS
+from unsee.report.main_table import Cell
+from unsee.report.single_facts import FIRST, SHOWN, WHOLE, FactTable, Place, Shown, absent_models, modality_key
+from unsee.report.tables import Heading, Line
+from unsee.report.vocabulary import MODALITY_TITLES, method_order
+
+if TYPE_CHECKING:
+    from unsee.report.sources import Sources
+
+SHOWN_TITLES: dict[Shown, str] = {
+    "success": "success",
+    "difference": "difference to vanilla",
+    "excess": "excess over never-learned facts",
+}
+FOUND_TITLES = {FIRST: "first token", WHOLE: "whole answer"}
+WHITE, BLACK, OVERALL = "White-box", "Black-box", "Overall"
+MEAN, WORST = "over/mean", "over/worst"
+_BASES = (
+    ("never_learned", "Never learned", "same attack, facts never taught"),
+    (ANSWER_PRIOR, "Answer prior", "most frequent answers"),
+    (RANDOM_TOKENS, "Random tokens", "drawn blindly"),
+)
+
+
+class Choice(NamedTuple):
+    """What one matrix shows."""
+
+    budget: int
+    found: str
+    shown: Shown
+
+    def keys(self, table: FactTable, tables: Sequence[FactTable]) -> dict[str, str]:
+        """In the words of the switches."""
+        found = {"budget": str(self.budget), "found": self.found, "shown": self.shown}
+        return found | modality_key(table, tables)
+
+    @property
+    def suffix(self) -> str:
+        return f"-{self.shown}-b{self.budget}" + ("-whole-answer" if self.found == WHOLE else "")
+
+    @property
+    def title(self) -> str:
+        return f"{SHOWN_TITLES[self.shown]}, B = {self.budget}, {FOUND_TITLES[self.found]}"
+
+
+def choices(table: FactTable) -> Iterator[Choice]:
+    """Every choice that the table has values for."""
+    for found in table.founds:
+        for shown in SHOWN:
+            if is_measured(table, shown):
+                yield from (Choice(budget, found, shown) for budget in table.budgets)
+
+
+def is_measured(table: FactTable, shown: Shown) -> bool:
+    """Whether anything can be shown that way."""
+    budget = table.budget
+    return any(table.over_attacks(model, budget, shown=shown) for model in table.models)
+
+
+def attack_headings(table: FactTable) -> list[Heading]:
+    """A column per attack and level, white-box attacks first."""
+    several = {place.attack for place in table.attacks if [other.attack for other in table.attacks].count(place.attack) > 1}
+    return [
+        Heading(
+            attack_key(place),
+            f"{place.short_title}, {place.level}" if place.attack in several else place.short_title,
+            place.full,
+            WHITE if place.attack in table.lens_attacks else BLACK,
+            about=place.full,
+            lower=True,
+        )
+        for place in sorted(table.attacks, key=lambda place: place.attack not in table.lens_attacks)
+    ]
+
+
+def attack_key(place: Place) -> str:
+    """The key of an attack's column."""
+    return f"attack/{place.attack}/{place.level or ''}"
+
+
+def attack_lines(sources: Sources, table: FactTable, choice: Choice) -> list[Line]:
+    """A line per model, and why it is absent."""
+    reasons = absent_models(sources, table)
+    lines = []
+    for model in sorted([*table.attacked, *reasons], key=lambda one: (*method_order(one.method), one.variant or "")):
+        kind = f"control {model.method}" if model.is_control else "method"
+        cells: dict[str, Cell] = {}
+        if model in table.cells:
+            for place in table.attacks:
+                cell = table.success(model, place, choice.budget, shown=choice.shown, found=choice.found)
+                cells |= {} if cell is None else {attack_key(place): cell}
+            cells |= _both(table.over_attacks(model, choice.budget, shown=choice.shown, found=choice.found))
+        if cells or model in reasons:
+            lines.append(Line(model.title, cells, "" if model.tag else model.role, kind, model.tag, reasons.get(model)))
+    return lines
+
+
+def base_lines(table: FactTable, choice: Choice) -> list[Line]:
+    """What is found of facts that were never learned, and by attackers without a model; a line of each per run."""
+    if choice.shown != "success":
+        return []
+    found = {run: _without_knowledge(own, choice) for run, own in table.by_run.items()}
+    return [
+        Line(title, cells[name], role, "control base", run)
+        for name, title, role in _BASES
+        for run, cells in found.items()
+        if cells[name]
+    ]
+
+
+def _without_knowledge(table: FactTable, choice: Choice) -> dict[str, dict[str, Cell]]:
+    strangers = table.strangers(choice.budget, found=choice.found)
+    found = {"never_learned": {attack_key(place): cell for place, cell in strangers.items()} | _both(table.over(strangers))}
+    lens = {place: place.attack in table.lens_attacks for place in table.attacks}
+    for name in (ANSWER_PRIOR, RANDOM_TOKENS):
+        cell = table.without_model(name, choice.budget)
+        # Single tokens are drawn, so random ones stand beside lens attacks and first tokens only.
+        places = [place for place in lens if name == ANSWER_PRIOR or (lens[place] and choice.found == FIRST)]
+        found[name] = {} if cell is None else {attack_key(place): cell for place in places}
+    return found
+
+
+def note_of(table: FactTable, tables: Sequence[FactTable], choice: Choice) -> str:
+    """A choice in words."""
+    about = f", {MODALITY_TITLES.get(str(table.modality), '').lower()}" if len(tables) > 1 else ""
+    return f"{choice.title}{about}"
+
+
+def _both(pair: tuple[Cell, Cell] | None) -> dict[str, Cell]:
+    return {} if pair is None else dict(zip((MEAN, WORST), pair, strict=True))

@@ -1,0 +1,156 @@
+"""What a run of single facts says in a sentence or two, no stronger than its intervals allow."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from unsee.metrics.bootstrap import FEW_SUBJECTS
+from unsee.report.damage import RANDOM, damage_cells
+from unsee.report.headline import Headline
+from unsee.report.main_table import MINUS, Cell
+from unsee.report.notes import join
+from unsee.report.single_facts import FactTable, Model, Shown
+
+_NBSP = "\u00a0"
+_DAMAGE = 0.1
+"""Accuracy lost elsewhere from which a headline warns, as a share."""
+
+
+class _Ranked(NamedTuple):
+    """A model by what attacks get on average, beyond never-learned facts where those were attacked."""
+
+    model: Model
+    mean: Cell
+
+    def below(self, other: _Ranked) -> bool:
+        """Whether its whole interval lies below the other's; without intervals nothing is supported."""
+        return self.mean.high is not None and other.mean.low is not None and self.mean.high < other.mean.low
+
+
+def fact_headline(table: FactTable, *, known: tuple[int, int] | None = None, demo: bool = False) -> Headline:
+    """Say after which defence attacks find least, and after which most.
+
+    A defence leads only when its interval of the mean excess lies wholly below that of every other defence and control, which
+    is stricter than a paired test at 5 % and needs no correction for the number of defences.
+
+    Args:
+        known: facts that were probed before any edit, and those of them that vanilla knew.
+        demo: the run is an illustration whatever its size.
+    """
+    shown = _judged_by(table)
+    ranked = _ranked(table, shown)
+    defences = [one for one in ranked if not one.model.is_control]
+    asked = _asked(table, known)
+    if not defences:
+        title = "No defence has been attacked yet."
+        return Headline(title, asked, "empty", "The tables below show what is there.")
+    best, worst = defences[0], defences[-1]
+    tied = [one for one in defences[1:] if not best.below(one)]
+    rivals = [
+        one for one in ranked if one.model.is_control and one.model.method not in ("vanilla", "gold") and not best.below(one)
+    ]
+    text = " ".join(filter(None, (asked, _before(table), _story(table, best, worst, shown), _cost(table, best))))
+    missing = "" if shown == "excess" else " No never-learned facts were attacked, so what luck finds is not taken off."
+    if table.n_facts < FEW_SUBJECTS or demo:
+        few = f"{table.n_facts} fact{' was' if table.n_facts == 1 else 's were'} deleted"
+        reason = few if table.n_facts < FEW_SUBJECTS else "This is the demo"
+        need = (
+            f"fewer than the {FEW_SUBJECTS} a verdict needs" if table.n_facts < FEW_SUBJECTS else "made to show how things work"
+        )
+        note = f"Illustration, no verdict: {reason}, {need}.{missing}"
+        title = f"In this illustration, attacks find least after {best.model.label}."
+        return Headline(title, text, "illustration", note)
+    overlap = f"The 95{_NBSP}% intervals of their means over attacks overlap.{missing}"
+    if rivals:
+        title = f"No defence clearly beats the control \u201c{rivals[0].model.title.lower()}\u201d."
+        return Headline(title, text, "undecided", overlap)
+    if tied:
+        names = join([one.model.label for one in (best, *tied)])
+        return Headline(f"No single winner: {names} are too close to call.", text, "undecided", overlap)
+    title = f"{best.model.label} leaves attackers least."
+    beyond = "mean excess over never-learned facts" if shown == "excess" else "mean success of attacks"
+    note = f"Its {beyond} lies below every other interval ({table.n_facts} facts).{missing}"
+    return Headline(title, text, "verdict", note)
+
+
+def leader(table: FactTable) -> Model | None:
+    """The defence a newcomer looks at first."""
+    return next((one.model for one in _ranked(table, _judged_by(table)) if not one.model.is_control), None)
+
+
+def _judged_by(table: FactTable) -> Shown:
+    """Excess over never-learned facts, or success itself where those were not attacked."""
+    return "excess" if any(table.over_attacks(model, table.budget, shown="excess") for model in table.models) else "success"
+
+
+def _ranked(table: FactTable, shown: Shown) -> list[_Ranked]:
+    """Models from the one that attackers get least of."""
+    found = [(model, table.over_attacks(model, table.budget, shown=shown)) for model in table.models]
+    return sorted((_Ranked(model, pair[0]) for model, pair in found if pair), key=lambda one: one.mean.value or 0.0)
+
+
+def _asked(table: FactTable, known: tuple[int, int] | None) -> str:
+    plural = "fact was" if table.n_facts == 1 else "facts were"
+    deleted = f"{table.n_facts} {plural} deleted one at a time"
+    if known is None:
+        return f"{deleted}; whether the model knew them before was not probed."
+    raw, knew = known
+    return f"{deleted}; of {raw} probed before any edit, the vanilla model knew {knew}."
+
+
+def _before(table: FactTable) -> str:
+    """What attacks find before an edit, and where there is nothing to find."""
+    vanilla = next((model for model in table.models if model.method == "vanilla"), None)
+    pair = table.over_attacks(vanilla, table.budget) if vanilla is not None else None
+    never = table.over(table.strangers(table.budget))
+    found = [f"{_percent(pair[0])} of the answers before an edit"] if pair else []
+    found += [f"{_percent(never[0])} of facts that were never learned"] if never else []
+    kinds = len({place.attack for place in table.attacks})
+    attacks = "the attack finds" if kinds == 1 else f"{kinds} attacks find on average"
+    return f"With {table.budget} candidates, {attacks} {' and '.join(found)}." if found else ""
+
+
+def _story(table: FactTable, best: _Ranked, worst: _Ranked, shown: Shown) -> str:
+    story = f"After {_result(table, best, 'they find least', shown)}"
+    if worst is not best:
+        story += f"; after {_result(table, worst, 'most', shown)}"
+    return f"{story}. Even these two intervals overlap." if worst is not best and not best.below(worst) else f"{story}."
+
+
+def _result(table: FactTable, one: _Ranked, words: str, shown: Shown) -> str:
+    pair = table.over_attacks(one.model, table.budget)
+    plain = f"{one.model.label} {words}, {_percent(pair[0]) if pair else 'an unknown share'}"
+    if shown == "success":
+        return f"{plain}{_interval(one.mean)}"
+    return f"{plain}, which is {_points(one.mean)} above never-learned facts{_interval(one.mean)}"
+
+
+def _cost(table: FactTable, best: _Ranked) -> str:
+    lost = damage_cells(table, best.model).get(RANDOM)
+    if lost is None or lost.value is None:
+        return ""
+    label = best.model.label
+    if lost.value >= _DAMAGE:
+        return f"{label} is paid for elsewhere: accuracy on other facts falls by {_points(lost)}{_interval(lost)}."
+    return f"Accuracy on other facts changes by {_points(lost, sign=-1)} under {label}{_interval(lost, sign=-1)}."
+
+
+def _percent(cell: Cell) -> str:
+    return f"{cell.text}{_NBSP}%"
+
+
+def _points(cell: Cell, *, sign: int = 1) -> str:
+    number = _round(sign * (cell.value or 0.0))
+    return f"{number}{_NBSP}point{'' if number in ('1', f'{MINUS}1') else 's'}"
+
+
+def _interval(cell: Cell, *, sign: int = 1) -> str:
+    if cell.low is None or cell.high is None:
+        return ""
+    low, high = sorted((sign * cell.low, sign * cell.high))
+    return f" ({_round(low)} to {_round(high)})"
+
+
+def _round(share: float) -> str:
+    text = f"{100 * share:.0f}"
+    return "0" if text == "-0" else text.replace("-", MINUS)

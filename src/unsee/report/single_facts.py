@@ -1,0 +1,403 @@
+"""What a run of single facts found: each fact deleted by itself, the edited models attacked, and what else they lost.
+
+table = fact_tables(sources)[0]
+cell = table.success(model, table.attacks[0], budget=20)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+
+from unsee.attacks.base import NEVER_LEARNED
+from unsee.metrics.attack_success import ATTACK_SUCCESS, BEFORE
+from unsee.metrics.attack_success import CONTROLS as WITHOUT_MODEL
+from unsee.report.columns import Unit, rank
+from unsee.report.main_table import Cell, Scope, with_row_names
+from unsee.report.single_cells import single_results
+from unsee.report.vocabulary import (
+    ATTACK_SHORT_TITLES,
+    ATTACK_TITLES,
+    CONTROLS,
+    DISGUISE_LEVELS,
+    ROLES,
+    UNLEARNED_FROM,
+    method_order,
+    method_title,
+)
+from unsee.sample import MODALITIES
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from unsee.report.run_data import RunData
+    from unsee.report.sources import Sources
+
+HEADLINE_BUDGET = 20
+Shown = Literal["success", "difference", "excess"]
+"""Success itself, its difference to the model before the edit, or what it is beyond facts that were never learned."""
+SHOWN: tuple[Shown, ...] = get_args(Shown)
+BASELINES: Mapping[Shown, str | None] = {"success": None, "difference": BEFORE, "excess": NEVER_LEARNED}
+FIRST, WHOLE = "first", "sequence"
+"""What counts as found by a lens attack: the answer's first token, or the whole answer."""
+
+_KEY = ("method", "variant", "unlearn_modality", "modality")
+_SPOT = ("metric", "set", "attack", "level", "budget", "group", "layer", "baseline")
+_UNITS: Mapping[str, Unit] = {"delta_accuracy_p": "p"}
+
+
+class Model(NamedTuple):
+    """A row: a defence or control; `tag` tells rows of one method apart, by run or by what the edit showed.
+
+    `run` is "" where there is one run.
+    """
+
+    method: str
+    variant: str | None
+    tag: str = ""
+    run: str = ""
+
+    @property
+    def title(self) -> str:
+        return method_title(self.method, self.variant)
+
+    @property
+    def label(self) -> str:
+        """Title and tag in one, for figures."""
+        return f"{self.title}, {self.tag}" if self.tag else self.title
+
+    @property
+    def role(self) -> str:
+        return ROLES.get(self.method, "")
+
+    @property
+    def is_control(self) -> bool:
+        return self.method in CONTROLS
+
+
+class Place(NamedTuple):
+    """A column: an attack, and the level of its disguises where it has one."""
+
+    attack: str
+    level: str | None
+
+    @property
+    def title(self) -> str:
+        return ATTACK_TITLES.get(self.attack, self.attack.replace("_", " ").capitalize())
+
+    @property
+    def short_title(self) -> str:
+        return ATTACK_SHORT_TITLES.get(self.attack, self.title)
+
+    @property
+    def full(self) -> str:
+        return f"{self.title}, {self.level}" if self.level else self.title
+
+
+class Spot(NamedTuple):
+    """Where a value stands in the results."""
+
+    metric: str
+    set: str
+    attack: str | None = None
+    level: str | None = None
+    budget: int | None = None
+    group: str | None = None
+    layer: int | None = None
+    baseline: str | None = None
+
+
+@dataclass(frozen=True)
+class FactTable:
+    """Values of single-fact cells about questions of one modality, seeds averaged.
+
+    Attributes:
+        cells: model -> where -> value.
+        modality: of the questions.
+        strange: the same of facts that were never learned, where a cell attacked them.
+    """
+
+    cells: Mapping[Model, Mapping[Spot, Cell]]
+    modality: str | None
+    strange: Mapping[Spot, Cell] = field(default_factory=dict)
+
+    @property
+    def models(self) -> list[Model]:
+        return list(self.cells)
+
+    @cached_property
+    def by_run(self) -> dict[str, FactTable]:
+        """The values of each run."""
+        runs = dict.fromkeys(model.run for model in self.cells)
+        own = ({m: cells for m, cells in self.cells.items() if m.run == run} for run in runs)
+        return {run: FactTable(cells, self.modality, self.strange) for run, cells in zip(runs, own, strict=True)}
+
+    @cached_property
+    def attacked(self) -> list[Model]:
+        """Models that an attack was made on."""
+        return [model for model, cells in self.cells.items() if any(spot.attack for spot in cells)]
+
+    @cached_property
+    def attacks(self) -> list[Place]:
+        """Attacks in the order of the paper, their levels from easy to hard."""
+        places = {Place(s.attack, s.level) for s in self._spots if s.attack is not None and s.attack not in WITHOUT_MODEL}
+        return sorted(places, key=lambda p: (*rank(p.attack, tuple(ATTACK_TITLES)), rank(p.level or "", DISGUISE_LEVELS)))
+
+    @cached_property
+    def budgets(self) -> list[int]:
+        return sorted({spot.budget for spot in self._spots if spot.budget is not None})
+
+    @property
+    def budget(self) -> int:
+        """The one that is shown first."""
+        return max((b for b in self.budgets if b <= HEADLINE_BUDGET), default=min(self.budgets, default=0))
+
+    @cached_property
+    def founds(self) -> list[str]:
+        """First token, and whole answers where that makes a difference."""
+        differs = any(
+            spot.group == f"found={WHOLE}" and (first := cells.get(spot._replace(group=None))) and first.value != cell.value
+            for cells in self.cells.values()
+            for spot, cell in cells.items()
+        )
+        return [FIRST, WHOLE] if differs else [FIRST]
+
+    @cached_property
+    def layers(self) -> list[int]:
+        return sorted({spot.layer for spot in self._spots if spot.layer is not None})
+
+    @cached_property
+    def layer_budgets(self) -> list[int]:
+        return sorted({spot.budget for spot in self._spots if spot.layer is not None and spot.budget is not None})
+
+    @cached_property
+    def lens_attacks(self) -> frozenset[str]:
+        """Attacks that find tokens, so that more than the first may be asked for."""
+        return frozenset(str(spot.attack) for spot in self._spots if spot.group is not None and spot.attack is not None)
+
+    @cached_property
+    def n_facts(self) -> int:
+        """Facts that were deleted."""
+        found = (cell.n_subjects or 0 for cells in self.cells.values() for spot, cell in cells.items() if spot.set == "forget")
+        return max(found, default=0)
+
+    @cached_property
+    def _layer_attack(self) -> str | None:
+        """The attack whose layers are looked at one by one."""
+        return next((spot.attack for spot in self._spots if spot.layer is not None), None)
+
+    @property
+    def _spots(self) -> Iterator[Spot]:
+        return (spot for cells in self.cells.values() for spot in cells)
+
+    def success(self, model: Model, place: Place, budget: int, *, shown: Shown = "success", found: str = FIRST) -> Cell | None:
+        """AttackSuccess@B of one attack, as it is or against a baseline."""
+        return self.cells[model].get(self._spot(place, budget, shown=shown, found=found))
+
+    def _spot(self, place: Place | int, budget: int, *, shown: Shown = "success", found: str = FIRST) -> Spot:
+        """Where an attack's success stands, or that of one layer."""
+        if isinstance(place, int):
+            return Spot(ATTACK_SUCCESS.name, "forget", self._layer_attack, None, budget, None, place, BASELINES[shown])
+        group = f"found={found}" if found != FIRST and place.attack in self.lens_attacks else None
+        return Spot(ATTACK_SUCCESS.name, "forget", place.attack, place.level, budget, group, None, BASELINES[shown])
+
+    def at_layer(self, model: Model, layer: int, budget: int, *, shown: Shown = "success") -> Cell | None:
+        """Share of facts whose answer's first token is among the first B of one layer."""
+        return self.cells[model].get(self._spot(layer, budget, shown=shown))
+
+    def never_learned(self, place: Place | int, budget: int, *, found: str = FIRST) -> float | None:
+        """What the same attack, or the same layer, gets of facts that were never learned.
+
+        Where no cell attacked them the difference to them is taken back from success; the first model that has both says it.
+        """
+        own = self.strange.get(self._spot(place, budget, found=found))
+        if own is not None and own.value is not None:
+            return own.value
+        for model in self.models:
+            if isinstance(place, int):
+                pair = [self.at_layer(model, place, budget, shown=shown) for shown in ("success", "excess")]
+            else:
+                pair = [self.success(model, place, budget, shown=shown, found=found) for shown in ("success", "excess")]
+            known = [cell.value for cell in pair if cell is not None and cell.value is not None]
+            if len(known) == len(pair):
+                return min(1.0, max(0.0, known[0] - known[1]))
+        return None
+
+    def without_model(self, attacker: str, budget: int) -> Cell | None:
+        """What `random_tokens` or `answer_prior` finds."""
+        spot = Spot(ATTACK_SUCCESS.name, "forget", attacker, budget=budget)
+        return next((cells[spot] for cells in self.cells.values() if spot in cells), None)
+
+    def strangers(self, budget: int, *, found: str = FIRST) -> dict[Place, Cell]:
+        """What each attack gets of facts that were never learned; without an interval where no cell attacked them."""
+        own = {place: self.strange.get(self._spot(place, budget, found=found)) for place in self.attacks}
+        measured = {place: cell for place, cell in own.items() if cell is not None and cell.value is not None}
+        if measured:
+            return measured
+        values = {place: self.never_learned(place, budget, found=found) for place in self.attacks}
+        return {p: Cell(value, None, None, None, None, "", "percent") for p, value in values.items() if value is not None}
+
+    def over_attacks(
+        self, model: Model, budget: int, *, shown: Shown = "success", found: str = FIRST
+    ) -> tuple[Cell, Cell] | None:
+        """Mean over attacks, and the attack that gets most; None where no attack has a value."""
+        cells = {place: self.success(model, place, budget, shown=shown, found=found) for place in self.attacks}
+        return self.over({place: cell for place, cell in cells.items() if cell is not None and cell.value is not None})
+
+    def over(self, cells: Mapping[Place, Cell]) -> tuple[Cell, Cell] | None:
+        """Mean over attacks and the largest, levels of an attack averaged before; None without cells.
+
+        The ends of a mean's interval are the means of the ends: as a rule wider than resampling all attacks together.
+        """
+        by_attack: dict[str, list[Cell]] = {}
+        for place, cell in cells.items():
+            by_attack.setdefault(place.attack, []).append(cell)
+        parts = [mean_cell(own) for own in by_attack.values()]
+        if not parts:
+            return None
+        count = len({place.attack for place in self.attacks})
+        note = f"over {len(parts)} of {count} attacks" if len(parts) < count else ""
+        mean = mean_cell(parts)
+        return replace(mean, reason="; ".join(filter(None, (mean.reason, note)))), max(parts, key=lambda c: c.value or 0.0)
+
+    def score(self, model: Model, metric: str, set: str, *choices: tuple[str | None, str | None]) -> Cell | None:
+        """A score of the edit or its damage; the first of the (level, group) choices that was measured."""
+        cells = self.cells[model]
+        spots = [Spot(metric, set, level=level, group=group) for level, group in choices or ((None, None),)]
+        return next((cells[spot] for spot in spots if spot in cells), None)
+
+
+def fact_tables(sources: Sources) -> list[FactTable]:
+    """One table per modality of the attacked questions, pictures first; none where no single fact was deleted."""
+    rows: dict[str | None, dict[tuple[int, Model], dict[Spot, Cell]]] = {}
+    for number, source in enumerate(sources.runs):
+        means = _means(single_results(source.run.results))
+        edits = {edited for _, _, edited, _ in means}
+        run = source.name if len(sources.runs) > 1 else ""
+        for (method, variant, edited, modality), spots in means.items():
+            rows.setdefault(modality, {})[number, Model(method, variant, _tag(run, edited, edits), run)] = spots
+    asked = [name for name, models in rows.items() if any(spot.attack for spots in models.values() for spot in spots)]
+    return [_fact_table(rows, name) for name in sorted(asked or list(rows)[:1], key=lambda name: rank(name or "", MODALITIES))]
+
+
+def fact_cells(run: RunData) -> dict[Model, str]:
+    """The cell of each model, of its first seed, in the order of the tables."""
+    import polars as pl
+
+    named = with_row_names(single_results(run.results)).filter(pl.col("method") != NEVER_LEARNED)
+    wanted = named.select("method", "variant", "unlearn_modality", "seed", "cell").unique()
+    edits = set(wanted["unlearn_modality"])
+    found: dict[Model, tuple[int, str]] = {}
+    for method, variant, edited, seed, cell in wanted.iter_rows():
+        model, place = Model(method, variant, _tag("", edited, edits)), (-1 if seed is None else seed, cell)
+        found[model] = min(found.get(model, place), place)
+    order = sorted(found, key=lambda model: (*method_order(model.method), model.variant or "", model.tag))
+    return {model: found[model][1] for model in order}
+
+
+def _tag(run: str, edited: str | None, edits: Collection[str | None]) -> str:
+    several = len({one for one in edits if one is not None}) > 1
+    shown = f"from {UNLEARNED_FROM.get(edited, edited)}" if edited is not None and several else ""
+    return ", ".join(filter(None, (run, shown)))
+
+
+def _fact_table(rows: Mapping[str | None, Mapping[tuple[int, Model], Mapping[Spot, Cell]]], modality: str | None) -> FactTable:
+    """Values of one modality, and those of no one modality, such as composed scores."""
+    shared, own = rows.get(None, {}), rows[modality]
+    cells = {key: {**shared.get(key, {}), **own.get(key, {})} for key in {**shared, **own}}
+    strange = next((own for (_, model), own in cells.items() if model.method == NEVER_LEARNED), {})
+    models = [key for key in cells if key[1].method != NEVER_LEARNED]
+    order = sorted(models, key=lambda key: (*method_order(key[1].method), key[1].variant or "", key[0], key[1].tag))
+    return FactTable({key[1]: cells[key] for key in order}, modality, strange)
+
+
+def modality_key(table: FactTable, tables: Sequence[FactTable]) -> dict[str, str]:
+    """The modality of the questions, where there are several."""
+    return {"modality": str(table.modality)} if len(tables) > 1 else {}
+
+
+def modality_suffix(table: FactTable, tables: Sequence[FactTable]) -> str:
+    """The same as part of a file's name."""
+    return f"-{str(table.modality).replace('_', '-')}" if len(tables) > 1 else ""
+
+
+def mean_cell(cells: Sequence[Cell]) -> Cell:
+    """The mean of measured values; of fewest facts, and with an interval only where all have one."""
+    if len(cells) == 1:
+        return cells[0]
+    ends = [(cell.low, cell.high) for cell in cells if cell.low is not None and cell.high is not None]
+    whole = len(ends) == len(cells)
+    return replace(
+        cells[0],
+        value=_mean([cell.value or 0.0 for cell in cells]),
+        low=_mean([low for low, _ in ends]) if whole else None,
+        high=_mean([high for _, high in ends]) if whole else None,
+        n=min((cell.n for cell in cells if cell.n is not None), default=None),
+        n_subjects=min((cell.n_subjects for cell in cells if cell.n_subjects is not None), default=None),
+        reason="; ".join(dict.fromkeys(part for cell in cells for part in cell.reason.split("; ") if part)),
+        seed_low=None,
+        seed_high=None,
+    )
+
+
+def absent_models(sources: Sources, table: FactTable) -> dict[Model, str]:
+    """Planned or always expected models without a value, and why."""
+    (source, *others) = sources.runs
+    if others:
+        return {}
+    import polars as pl
+
+    there = {(model.method, model.variant == "official") for model in table.attacked}
+    measured = {model.method for model in table.models}
+    planned = source.run.absent(Scope(None, None))
+    reasons = {key: "it was not attacked" if key[0] in measured else reason for key, reason in planned.items()}
+    told = single_results(source.run.results).filter((pl.col("method") == "gold") & pl.col("value").is_null())["reason"]
+    if told.drop_nulls().len():
+        reasons["gold", None] = str(told.drop_nulls()[0])
+    elif not any(cell.startswith("gold-") for cell in source.run.unfinished):
+        reasons["gold", None] = "this run has no model that never saw these facts"
+    return {Model(*key): reason for key, reason in reasons.items() if (key[0], key[1] == "official") not in there}
+
+
+def _means(results: pl.DataFrame) -> dict[tuple[str, str | None, str | None, str | None], dict[Spot, Cell]]:
+    """(method, variant, what the edit showed, modality) -> values by place, averaged over seeds like the main table's."""
+    import polars as pl
+
+    # Known facts decide; where vanilla knew none of them, all facts are shown rather than nothing.
+    known = results.filter(pl.col("gated"), pl.col("attack").is_not_null()).height > 0
+    means = (
+        with_row_names(results)
+        .filter(pl.col("gated").is_null() | (pl.col("gated") == known), pl.col("n_edits").is_null() | (pl.col("n_edits") == 1))
+        .group_by(*_KEY, *_SPOT, maintain_order=True)
+        .agg(
+            pl.col("value", "ci_low", "ci_high").mean(),
+            pl.col("n").sum(),
+            pl.col("n_subjects").min(),
+            pl.col("value").count().cast(pl.Int64).alias("seeds"),
+            pl.col("value").min().alias("seed_low"),
+            pl.col("value").max().alias("seed_high"),
+            pl.col("reason").drop_nulls().first(),
+        )
+    )
+    found: dict[Any, dict[Spot, Cell]] = {}
+    for row in means.iter_rows(named=True):
+        spots = found.setdefault(tuple(row[name] for name in _KEY), {})
+        spots[Spot(**{name: row[name] for name in _SPOT})] = Cell(
+            value=row["value"],
+            low=row["ci_low"],
+            high=row["ci_high"],
+            n=row["n"],
+            n_subjects=row["n_subjects"],
+            reason=row["reason"] or ("not measured" if row["value"] is None else ""),
+            unit=_UNITS.get(row["metric"], "percent"),
+            n_seeds=row["seeds"],
+            seed_low=row["seed_low"],
+            seed_high=row["seed_high"],
+        )
+    return found
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
