@@ -52,7 +52,7 @@ def parsed(text: str) -> Experiment:
         ("[method.npo]\nseed = 1", "method.npo.seed cannot be set for one method; use seeds"),
         ("[method.nop]\nbeta = 1", "unknown method 'nop'; did you mean 'npo'?"),
         ("[method.npo_official]\nbeta = 1", "method.npo_official is set, but npo_official is not among unlearn.methods"),
-        ("[attack]\nattacks = ['lens']", "attack.attacks names 'lens', but there are no attacks"),
+        ("[attack]\nattacks = ['lens']", "there is no attack 'lens'; did you mean 'finetune_lens'?"),
         ("[answer]\nprotocols = ['strickt']", "'strickt'"),
         ("[answer]\nbatch_size = 0", "answer.batch_size = 0 is too small; it must be at least 1"),
         ("name = '../x'", "name = '../x' cannot name a folder"),

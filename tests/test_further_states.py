@@ -12,7 +12,8 @@ import torch
 from toy import random_model
 from unsee.benchmarks import load_benchmark
 from unsee.benchmarks.base import asked_both_ways
-from unsee.experiment import Experiment, StatesTable
+from unsee.experiment import Experiment
+from unsee.experiment_tables import StatesTable
 from unsee.learning import LearnOptions
 from unsee.models.checkpoints import weights_digest
 from unsee.runs import Run

@@ -11,7 +11,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from unsee.errors import ConfigError, DataError
-from unsee.experiment import Experiment, StatesTable
+from unsee.experiment import Experiment
+from unsee.experiment_tables import StatesTable
 from unsee.runs import Run, run
 
 

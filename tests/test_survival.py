@@ -33,8 +33,9 @@ def undisturbed(finished: Run, experiment: Experiment) -> dict[str, Any]:
 
 
 def sessions(place: Path, out: Path, *plan: tuple[str, float]) -> list[tuple[int, str]]:
-    """Exit code and complaint of each session, one after the other in the same folder."""
-    command = [sys.executable, str(HARNESS), str(place / "small.toml"), str(out), json.dumps(plan)]
+    """Exit code and complaint of each session, one after the other in the same folder; `place` may be an experiment file."""
+    toml = place if place.is_file() else place / "small.toml"
+    command = [sys.executable, str(HARNESS), str(toml), str(out), json.dumps(plan)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=True).stdout
     return [(code, complaint) for code, complaint in json.loads(shown)]

@@ -90,6 +90,8 @@ def run(
     methods: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="NAME ...")] = None,
     ratios: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="FLOAT ...")] = None,
     modalities: Annotated[tuple[Modality, ...] | None, tyro.conf.arg(metavar="MODALITY ...")] = None,
+    facts: Count = None,
+    attacks: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="NAME ...")] = None,
     seed: Count = None,
     only: Many = (),
     reuse: Folders = (),
@@ -111,6 +113,8 @@ def run(
         methods: unlearning methods.
         ratios: shares of the subjects to forget, for example 0.05 0.1.
         modalities: what the unlearning questions show: image_text, text or mixed.
+        facts: how many facts are deleted, of benchmarks that delete them one by one.
+        attacks: attacks on what was forgotten; `unsee list attacks` shows them.
         seed: one seed instead of the experiment's.
         only: compute only cells whose id matches a pattern such as 'npo-*', and their vanilla and gold.
         reuse: other run folders, whose learned models and cells are taken over where they are the same.
@@ -118,7 +122,8 @@ def run(
         out: run folder, runs/NAME by default.
         dry_run: print cells, sample counts and rough costs, and do nothing.
     """
-    from unsee.experiment import BenchmarkTable, read_experiment
+    from unsee.experiment import read_experiment
+    from unsee.experiment_tables import BenchmarkTable
 
     if experiment is None and benchmark is None:
         raise ConfigError("`unsee run` needs an experiment file or --benchmark; for example `unsee run examples/people.toml`")
@@ -127,9 +132,11 @@ def run(
     tables |= {key: value for key, value in (("model", model), ("name", name)) if value is not None}
     if seed is not None:
         tables["seeds"] = [seed]
+    if attacks is not None:
+        tables["attack"] = {"attacks": list(attacks)}
     if data is not None and benchmark is not None and (Path(benchmark).is_dir() or benchmark == BenchmarkTable.name):
         raise ConfigError(f"--benchmark {benchmark} takes no --data; name a benchmark that has files, such as mllmu-bench")
-    chosen: dict[str, Any] = {"path": None if data is None else str(data), "test_image": test_image}
+    chosen: dict[str, Any] = {"path": None if data is None else str(data), "test_image": test_image, "facts": facts}
     chosen |= {"hub": hub or None, "skip_invalid": skip_invalid or None}
     tables["benchmark"] = {key: value for key, value in chosen.items() if value is not None}
     if benchmark is not None:

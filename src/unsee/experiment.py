@@ -12,134 +12,44 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from unsee.answering import ShotSource, load_protocol
+from unsee.answering import load_protocol
+from unsee.attacks import load_attack
+from unsee.attacks.base import BUDGETS, NEVER_LEARNED
 from unsee.errors import ConfigError, DataError, nearest
-from unsee.learning import LearnOptions
+from unsee.experiment_tables import (
+    AnswerTable,
+    AttackTable,
+    BenchmarkTable,
+    LearnTable,
+    StatesTable,
+    UnlearnTable,
+)
 from unsee.method_plans import CONTROLS, MethodPlan, method_plan, split_variant
 from unsee.methods import method_names
+from unsee.presets import with_preset
 from unsee.provenance import digest
-from unsee.sample import SetName
 from unsee.settings import assignments, build, convert, plain, put, show
 
 if TYPE_CHECKING:
+    from unsee.attacks import Attack
     from unsee.benchmarks.base import TrainingModality
-
-UnlearnModality = Literal["image_text", "text", "mixed"]
 
 NOISE_SEED_STEP = 1000
 """The second gold of seed s is trained with seed s + 1000; its forget subjects are those of s."""
 
-_DECIDES_NOTHING = {"name", "answer.batch_size"}
-_ADDED_LATER = {"benchmark.half": "none", "benchmark.prompt": "none"}
+_DECIDES_NOTHING = {"name", "answer.batch_size", "unlearn.side_by_side", "unlearn.keep_edits"}
+_ADDED_LATER: Mapping[str, Any] = {
+    "benchmark.half": "none",
+    "benchmark.prompt": "none",
+    "learn.gold_model": "none",
+    "unlearn.requests": "ratio",
+    "unlearn.sequence": [],
+    "attack.options": {},
+    "attack.never_learned": False,
+}
 """Options that older run folders do not know, with the value that changes nothing: their cells keep their ids."""
-
-
-@dataclass(frozen=True)
-class BenchmarkTable:
-    """`[benchmark]`: what is taught and forgotten."""
-
-    name: str = "people"
-    """a benchmark of `unsee list benchmarks`"""
-    path: str | None = None
-    """folder with the benchmark's files, for those that are not embedded"""
-    subjects: int | None = None
-    """how many subjects; the benchmark's own number where unset"""
-    facts: int | None = None
-    """how many facts, for benchmarks that forget single facts"""
-    celebrities: int | None = None
-    """how many of the evaluated public figures; all where unset"""
-    general: int | None = None
-    """how many held-out pictures the set `general` asks about; the benchmark's own number where unset"""
-    seed: int | None = None
-    """which people are invented, or what is drawn about those of official files; the benchmark's own where unset"""
-    test_image: Literal["first", "random", "all"] | None = None
-    """which of the pictures of a test question of official files are shown; all where unset"""
-    split: Literal["official", "nested", "sequential"] | None = None
-    """who is forgotten in official files; the official list where there is one, nested otherwise, where unset"""
-    hub: bool | None = None
-    """download official files that are not there"""
-    skip_invalid: bool | None = None
-    """go on without rows of official files that cannot be used"""
-    half: Literal["A", "B", "never"] | None = None
-    """which half of the species of `creatures` is asked about; A where unset"""
-    prompt: str | None = None
-    """form of the questions of `unlok-vqa`; as published where unset"""
-
-
-@dataclass(frozen=True)
-class LearnTable(LearnOptions):
-    """`[learn]`: how vanilla and gold come about."""
-
-    golds: int = 2
-    """golds per forget split; the second one gives the noise floor"""
-
-
-@dataclass(frozen=True)
-class UnlearnTable:
-    """`[unlearn]`: which cells there are, and what all methods share."""
-
-    methods: tuple[str, ...] = ("ga", "graddiff", "kl", "npo", "idk")
-    """methods of `unsee list methods`; a name with _official is the published variant"""
-    controls: tuple[Literal["do_nothing", "prompt_guard"], ...] = ("do_nothing", "prompt_guard")
-    """controls beside vanilla and gold, which are always there"""
-    forget_ratios: tuple[float, ...] = (0.05, 0.10, 0.15)
-    """shares of the subjects to forget, nested"""
-    modalities: tuple[UnlearnModality, ...] = ("image_text", "text", "mixed")
-    """what the unlearning samples show"""
-    loss_mask: Literal["answer", "answer_and_question", "all"] = "answer"
-    """which tokens count"""
-    lora: int | None = 16
-    """rank of the adapter that unlearns; "none" moves the weights themselves"""
-    modules: tuple[Literal["language", "projector", "vision"], ...] = ("language",)
-    """parts of the model that unlearn"""
-    paired: bool = False
-    """only questions that are asked both with the picture and by name, so that every modality unlearns the same answers"""
-
-
-@dataclass(frozen=True)
-class AnswerTable:
-    """`[answer]`: how models are asked."""
-
-    protocols: tuple[str, ...] = ("strict", "official")
-    """how answers are taken: ours, and as MLLMU-Bench published it"""
-    shots: ShotSource = "evaluated"
-    """whom few-shot prompts of `official` show: people of the set that is asked, of the retain set, or nobody"""
-    batch_size: int = 16
-    """questions asked at once; results do not depend on it"""
-    truth_ratio: bool = True
-    """also score wrong answers, which the truth ratio needs"""
-    retain_subjects: int | None = None
-    """ask about this many retain subjects only; all where unset"""
-
-
-@dataclass(frozen=True)
-class StatesTable:
-    """`[states]`: further states in which each model is asked, because what seems forgotten may only be suppressed."""
-
-    path: int = 0
-    """points on the way through unlearning, evenly spaced over its steps"""
-    relearn: float = 0.0
-    """share of the forget facts that are taught again, as `[learn]` taught them but without replay; the others are asked"""
-    relearn_epochs: int = 10
-    """passes over those facts' questions"""
-    relearn_batch_size: int = 16
-    """questions per step of relearning"""
-    bits: tuple[int, ...] = ()
-    """widths to which the weights are rounded, for example 8 and 4"""
-    sets: tuple[SetName, ...] = ()
-    """sets that further states are asked about; all where empty"""
-
-
-@dataclass(frozen=True)
-class AttackTable:
-    """`[attack]`: attacks on what was forgotten."""
-
-    attacks: tuple[str, ...] = ()
-    """attacks to run"""
-    budgets: tuple[int, ...] = ()
-    """how many candidate answers an attacker may try"""
 
 
 @dataclass(frozen=True)
@@ -147,7 +57,7 @@ class Cell:
     """One model to judge: a method or control on one forget request.
 
     Attributes:
-        ratio: share of subjects to forget.
+        ratio: share of subjects to forget; None where facts are forgotten one by one.
         modality: what unlearning showed; "none" for controls, which do not depend on it.
         seed: of training; `draw` picks the forget subjects.
         config: everything that decides the cell's records.
@@ -156,7 +66,7 @@ class Cell:
 
     method: str
     variant: str
-    ratio: float
+    ratio: float | None
     modality: str
     seed: int
     draw: int
@@ -168,9 +78,14 @@ class Cell:
         return f"{self.method}-{ratio_text(self.ratio)}-{self.modality}-s{self.seed}-{digest(self.config)[:8]}"
 
     @property
+    def is_single_fact(self) -> bool:
+        """Whether every fact is forgotten by an edit of its own."""
+        return self.ratio is None
+
+    @property
     def is_learned(self) -> bool:
         """Whether its model comes from learning alone."""
-        return self.method in ("vanilla", "gold")
+        return self.method in ("vanilla", "gold", NEVER_LEARNED)
 
     @property
     def is_noise_gold(self) -> bool:
@@ -199,6 +114,19 @@ class Experiment:
     def plan(self, entry: str) -> MethodPlan:
         """A method with this experiment's settings."""
         return method_plan(entry, self.method.get(entry, {}), model=self.model)
+
+    @cached_property
+    def attacks(self) -> tuple[Attack, ...]:
+        """The attacks with their options, in order."""
+        given = self.attack.options
+        return tuple(
+            load_attack(entry, **{**given.get(attack_name(entry), {}), **given.get(entry, {})}) for entry in self.attack.attacks
+        )
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """Numbers of candidates that results are given for."""
+        return self.attack.budgets or BUDGETS
 
     @cached_property
     def tree(self) -> dict[str, Any]:
@@ -234,6 +162,11 @@ class Experiment:
         """SHA-256 of the settings that decide results."""
         return digest(self.decisive)
 
+    @property
+    def golds(self) -> int:
+        """Golds per forget request; where nothing is taught there is one if a model is named, else none."""
+        return self.learn.golds if self.learn.epochs else int(self.learn.gold_model is not None)
+
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """All cells in the order they are computed: per seed and ratio the controls, then the methods."""
@@ -241,21 +174,28 @@ class Experiment:
         shared = {key: tree[key] for key in ("model", "benchmark", "learn", "answer")}
         shared["learn"] = {key: value for key, value in tree["learn"].items() if key != "golds"}
         options = {key: tree["unlearn"][key] for key in ("loss_mask", "lora", "modules", "paired")}
+        if self.attack.attacks:
+            shared["attack"] = tree["attack"]
+        if self.unlearn.sequence:
+            options["sequence"] = tree["unlearn"]["sequence"]
+        ratios: tuple[float | None, ...] = (None,) if self.unlearn.requests == "single_fact" else self.unlearn.forget_ratios
         cells = []
 
-        def add(entry: str, ratio: float, modality: str, seed: int, draw: int) -> None:
+        def add(entry: str, ratio: float | None, modality: str, seed: int, draw: int) -> None:
             method, variant = split_variant(entry)
             config = shared | {"entry": entry, "ratio": ratio, "modality": modality, "seed": seed, "draw": draw}
-            if entry not in ("vanilla", "gold"):
+            if entry not in ("vanilla", "gold", NEVER_LEARNED):
                 settings = tree["method"][entry]
                 variant = settings.get("variant", variant)
                 config |= {"unlearn": options, "method": settings}
             cells.append(Cell(method, variant, ratio, modality, seed, draw, config, entry))
 
         for draw in self.seeds:
-            for ratio in self.unlearn.forget_ratios:
+            for ratio in ratios:
                 add("vanilla", ratio, "none", draw, draw)
-                for number in range(self.learn.golds):
+                if self.attack.never_learned:
+                    add(NEVER_LEARNED, ratio, "none", draw, draw)
+                for number in range(self.golds):
                     add("gold", ratio, "none", draw + NOISE_SEED_STEP * number, draw)
                 for control in self.unlearn.controls:
                     add(control, ratio, "none", draw, draw)
@@ -310,7 +250,7 @@ def parse_experiment(tree: Mapping[str, Any]) -> Experiment:
     Raises:
         ConfigError: a key or value that cannot work.
     """
-    tree = dict(tree)
+    tree = with_preset(tree)
     tables = convert(Mapping[str, Mapping[str, Any]], tree.get("method", {}), "method")
     tree["method"] = {name.replace("-", "_"): table for name, table in tables.items()}
     if isinstance(tree.get("unlearn"), Mapping) and isinstance(tree["unlearn"].get("methods"), list):
@@ -335,8 +275,15 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is no valid TOML: nested too deeply; write it flatter") from error
 
 
-def ratio_text(ratio: float) -> str:
-    """0.05 -> "05", 0.125 -> "12.5"."""
+def attack_name(entry: str) -> str:
+    """`rephrase-question:easy` -> `rephrase_question`."""
+    return entry.partition(":")[0].replace("-", "_")
+
+
+def ratio_text(ratio: float | None) -> str:
+    """0.05 -> "05", 0.125 -> "12.5", None -> "single_fact"."""
+    if ratio is None:
+        return "single_fact"
     percent = round(ratio * 100, 6)
     return f"{int(percent):02d}" if percent == int(percent) else f"{percent:g}"
 
@@ -367,8 +314,12 @@ def check(experiment: Experiment) -> None:
         ("answer.protocols", answer.protocols),
         ("states.bits", states.bits),
         ("states.sets", states.sets),
+        ("attack.attacks", experiment.attack.attacks),
+        ("attack.budgets", experiment.attack.budgets),
+        ("unlearn.sequence", unlearn.sequence),
     ):
-        if not values and key not in ("unlearn.controls", "unlearn.methods", "states.bits", "states.sets"):
+        may_be_empty = ("unlearn.controls", "unlearn.methods", "unlearn.sequence", "states.", "attack.")
+        if not values and not key.startswith(may_be_empty):
             raise ConfigError(f"{key} is empty; name at least one")
         if len(set(values)) != len(values):
             raise ConfigError(f"{key} = {show(list(values))} names one thing twice; remove the second")
@@ -378,6 +329,7 @@ def check(experiment: Experiment) -> None:
         ("benchmark.celebrities", experiment.benchmark.celebrities, 0),
         ("benchmark.general", experiment.benchmark.general, 0),
         ("unlearn.lora", unlearn.lora, 1),
+        ("unlearn.side_by_side", unlearn.side_by_side, 1),
         ("states.path", states.path, 0),
         ("states.relearn_epochs", states.relearn_epochs, 1),
         ("states.relearn_batch_size", states.relearn_batch_size, 1),
@@ -396,6 +348,11 @@ def check(experiment: Experiment) -> None:
     for seed in experiment.seeds:
         if not 0 <= seed < NOISE_SEED_STEP:
             raise ConfigError(f"seeds holds {seed}; a seed must lie between 0 and {NOISE_SEED_STEP - 1}")
+    if learn.gold_model is not None and learn.epochs:
+        raise ConfigError(
+            f"learn.gold_model = {show(learn.gold_model)} is for facts that a model knows already; with learn.epochs = "
+            f"{learn.epochs} gold is taught like vanilla, so set learn.epochs = 0 or leave gold_model out"
+        )
     if learn.golds not in (1, 2):
         raise ConfigError(f"learn.golds = {learn.golds} is not valid; use 1, or 2 for a noise floor")
     if not experiment.name.strip() or set(experiment.name) & set("/\\\0\n") or experiment.name.strip(".") == "":
@@ -404,8 +361,7 @@ def check(experiment: Experiment) -> None:
         raise ConfigError(f"learn.seed = {learn.seed} has no effect in an experiment; set seeds = [{learn.seed}] instead")
     for protocol in answer.protocols:
         load_protocol(protocol)
-    if experiment.attack.attacks:
-        raise ConfigError(f"attack.attacks names {show(experiment.attack.attacks[0])}, but there are no attacks; remove it")
+    _check_attack(experiment)
     for name in unlearn.methods:
         if name in CONTROLS:
             raise ConfigError(f"unlearn.methods names {name!r}, which is a control; controls need not be named")
@@ -420,3 +376,36 @@ def check(experiment: Experiment) -> None:
             raise ConfigError(f"method.{name} is set, but {name} is not among unlearn.methods; add it there")
     for name in used:
         experiment.plan(name)
+
+
+def _check_attack(experiment: Experiment) -> None:
+    """The part of `check` about attacks and single facts."""
+    table = experiment.attack
+    made = experiment.attacks
+    for budget in table.budgets:
+        if budget < 1:
+            raise ConfigError(f"attack.budgets holds {budget}; an attacker tries at least 1 candidate")
+    named = {attack_name(entry) for entry in table.attacks} | set(table.attacks)
+    for name in table.options:
+        if name not in named:
+            raise ConfigError(f"attack.options.{name} is set, but {name} is not among attack.attacks; add it there")
+    for entry, one in zip(table.attacks, made, strict=True):
+        twin = next((e for e, other in zip(table.attacks, made) if e != entry and _same_rows(one, other)), None)
+        if twin is not None:
+            raise ConfigError(
+                f"attack.attacks names {show(entry)} and {show(twin)}, whose results could not be told apart; keep one"
+            )
+    if table.never_learned and not table.attacks:
+        raise ConfigError("attack.never_learned has nothing to do without attacks; name some in attack.attacks")
+    sequence = experiment.unlearn.sequence
+    if sequence and (min(sequence) < 2 or experiment.unlearn.requests != "single_fact"):
+        raise ConfigError(
+            f"unlearn.sequence = {list(sequence)} counts single facts (unlearn.requests = single_fact) that are deleted from "
+            "one model; give numbers of at least 2"
+        )
+    if experiment.unlearn.requests == "single_fact" and experiment.states.asked:
+        raise ConfigError("[states] cannot be asked where single facts are forgotten; leave its settings out")
+
+
+def _same_rows(one: Attack, other: Attack) -> bool:
+    return (one.name, one.graded) == (other.name, other.graded)

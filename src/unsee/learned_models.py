@@ -7,11 +7,11 @@ import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unsee.errors import TrainingError
+from unsee.errors import ConfigError, TrainingError
 from unsee.experiment import Cell, Experiment
 from unsee.files import write_folder, write_json
 from unsee.learning import learn, taught, training_accuracy
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 
 class LearnedName(NamedTuple):
-    """A learned model: its folder, whom it was not taught (nobody without ratio), and the seed of its training."""
+    """A learned model: its folder, whom it was not taught (nobody without ratio), its training's seed, and if it is gold."""
 
     name: str
     ratio: float | None
     draw: int
     seed: int
+    is_gold: bool = False
 
 
 def learned_names(experiment: Experiment, cells: Iterable[Cell]) -> list[LearnedName]:
@@ -40,7 +41,7 @@ def learned_names(experiment: Experiment, cells: Iterable[Cell]) -> list[Learned
         gold = cell.method == "gold"
         ratio, seed = (cell.ratio, cell.seed) if gold else (None, cell.draw)
         name = learned_name("gold" if gold else "vanilla", seeds=experiment.seeds, seed=seed, ratio=ratio)
-        found[LearnedName(name, ratio, cell.draw, seed)] = None
+        found[LearnedName(name, ratio, cell.draw, seed, gold)] = None
     return list(found)
 
 
@@ -58,7 +59,15 @@ class LearnedModels:
         self._kept: tuple[str, Model] | None = None
         self._broken: dict[str, Exception] = {}
         for ratio, draw in dict.fromkeys((cell.ratio, cell.draw) for cell in experiment.cells):
-            benchmark.split(ratio, draw)  # an impossible request fails before any model loads
+            # An impossible request fails before any model loads.
+            if ratio is None:
+                if not benchmark.samples(set="forget", seed=draw):
+                    raise ConfigError(
+                        f"benchmark {benchmark.name} does not say which facts are forgotten one by one; give a forget ratio "
+                        "instead (unlearn.requests = ratio)"
+                    )
+            else:
+                benchmark.split(ratio, draw)
 
     @cached_property
     def start(self) -> Model:
@@ -72,7 +81,9 @@ class LearnedModels:
         """Content hashes of what a run starts from."""
         from unsee.models.loading import model_digest
 
-        return {"benchmark": self.benchmark.fingerprint, "model": model_digest(self.experiment.model)}
+        gold = self.experiment.learn.gold_model
+        named = {} if gold is None else {"gold model": model_digest(gold)}
+        return {"benchmark": self.benchmark.fingerprint, "model": model_digest(self.experiment.model), **named}
 
     def missing(self, cells: Iterable[Cell]) -> list[str]:
         """Names of learned models that these cells need and that are not there yet."""
@@ -81,13 +92,14 @@ class LearnedModels:
 
     def of(self, cell: Cell) -> Model:
         """The model of a vanilla or gold cell."""
-        if cell.method == "vanilla":
-            return self.vanilla(cell.draw)
-        return self.gold(cell.ratio, cell.draw, seed=cell.seed)
+        if cell.method == "gold":
+            return self.gold(cell.ratio, cell.draw, seed=cell.seed)
+        return self.vanilla(cell.draw)
 
-    def cost(self, name: str) -> dict[str, Any]:
-        """What learning a model took, under the names an unlearned cell notes."""
-        facts = self.folder.learned_facts(name)
+    def cost(self, cell: Cell) -> dict[str, Any]:
+        """What learning a cell's model took, under the names an unlearned cell notes."""
+        (one,) = learned_names(self.experiment, [cell])
+        facts = self.folder.learned_facts(one.name)
         return {"unlearn_seconds": facts["seconds"], "steps": facts["steps"], "tokens": facts["tokens"]}
 
     def vanilla(self, draw: int) -> Model:
@@ -95,95 +107,124 @@ class LearnedModels:
         name = learned_name("vanilla", seeds=self.experiment.seeds, seed=draw, ratio=None)
         if self._kept is None or self._kept[0] != name:
             self._kept = None
-            self._kept = (name, self._ready(name, ratio=None, draw=draw, seed=draw))
+            self._kept = (name, self._ready(LearnedName(name, None, draw, draw)))
         return self._kept[1]
 
-    def gold(self, ratio: float, draw: int, *, seed: int) -> Model:
+    def gold(self, ratio: float | None, draw: int, *, seed: int) -> Model:
         """The model that never saw the forget subjects of (ratio, draw), learned with `seed`."""
         name = learned_name("gold", seeds=self.experiment.seeds, seed=seed, ratio=ratio)
-        return self._ready(name, ratio=ratio, draw=draw, seed=seed)
+        return self._ready(LearnedName(name, ratio, draw, seed, is_gold=True))
 
-    def _ready(self, name: str, *, ratio: float | None, draw: int, seed: int) -> Model:
+    def _ready(self, one: LearnedName) -> Model:
+        if one.name in self._broken:
+            raise self._broken[one.name]
+        if not self.folder.is_done(self.folder.model(one.name)):
+            self.display.job(f"learning {one.name}" if self._teaches else f"probing {one.name}")
+            try:
+                self._make(one)
+            except (ValueError, TrainingError) as error:  # every cell would meet it again
+                self._broken[one.name] = error
+                raise
+        return self._load(one)
+
+    @property
+    def _teaches(self) -> bool:
+        """Whether models are taught anything; without, vanilla is the start model and gold a model of the user's."""
+        return self.experiment.learn.epochs > 0
+
+    def _load(self, one: LearnedName) -> Model:
+        """A learned model, always read back, so that a resumed run goes on with exactly the same weights."""
         from unsee.models.loading import load_model
 
-        if name in self._broken:
-            raise self._broken[name]
-        folder = self.folder.model(name)
-        if not self.folder.is_done(folder):
-            self.display.job(f"learning {name}")
-            try:
-                self._learn(name, ratio=ratio, draw=draw, seed=seed)
-            except (ValueError, TrainingError) as error:  # every cell would meet it again
-                self._broken[name] = error
-                raise
-        # Always read back, so that a resumed run goes on with exactly the same weights.
-        model = load_model(folder)
-        model.name = name
+        if not self._teaches:
+            if not one.is_gold:
+                return self.start
+            assert self.experiment.learn.gold_model is not None
+            return load_model(self.experiment.learn.gold_model)
+        model = load_model(self.folder.model(one.name))
+        model.name = one.name
         return model
 
-    def _learn(self, name: str, *, ratio: float | None, draw: int, seed: int) -> None:
+    def _make(self, one: LearnedName) -> None:
+        """Teach a model and put the knowledge gate to it."""
         from unsee.answering import answer
         from unsee.answering.probe import PROBE
-        from unsee.models.loading import load_model
 
-        folder, training = self.folder.model(name), self.folder.model(f".training-{name}")
-        options = replace(self.experiment.learn, seed=seed)
+        folder = self.folder.model(one.name)
         if not (folder / "learned.json").is_file():
-            began = time.monotonic()
-            training.mkdir(parents=True, exist_ok=True)
-            model = learn(
-                self.start,
-                self.benchmark,
-                ratio=ratio,
-                draw=draw,
-                options=options,
-                resume=training / "state",
-                log=training / "train.jsonl",
-                progress=self.display.stage("learning"),
-            )
-            samples = taught(self.benchmark, modality=options.learn_modality, ratio=ratio, draw=draw)
-            accuracy = training_accuracy(model, samples, progress=self.display.stage("checking what was learned"))
-            log = (training / "train.jsonl").read_text().splitlines()
-            facts = {
-                "steps": len(log),
-                "tokens": sum(json.loads(line)["tokens"] for line in log),
-                "base": self.experiment.model,
-                "start": self.start.name,
-                "training_accuracy": accuracy,
-                "training_questions": len(samples),
-                "seconds": round(time.monotonic() - began, 1),
-                "seed": seed,
-                "ratio": ratio,
-                "draw": draw,
-                "inputs": self.inputs,
-            }
-
-            def fill(aside: Path) -> None:
-                model.save(aside)
-                shutil.copyfile(training / "train.jsonl", aside / "train.jsonl")
-                write_json(aside / "learned.json", facts)
-
-            write_folder(folder, fill)
-            del model
-        probes = self._gate_probes(ratio, draw)
+            write_folder(folder, partial(self._learn if self._teaches else self._describe, one))
+        probes = self._gate_probes(one)
         if probes:
             answer(
-                load_model(folder),
+                self._load(one),
                 probes,
                 protocols=(PROBE,),
-                cell=name,
+                cell=one.name,
                 batch_size=self.experiment.answer.batch_size,
                 truth_ratio=False,
                 store=folder / "gate",
                 progress=self.display.stage("knowledge gate"),
             )
         self.folder.mark_done(folder, {})
-        self.folder.discard(training)
+        self.folder.discard(self._training(one))
 
-    def _gate_probes(self, ratio: float | None, draw: int) -> list[Sample]:
-        """Vanilla is asked about everybody of its draw, gold about those it must not know."""
-        if ratio is not None:
-            return self.benchmark.gate_probes(set="forget", ratio=ratio, seed=draw)
-        ratios = self.experiment.unlearn.forget_ratios
-        by_id = {probe.id: probe for one in ratios for probe in self.benchmark.gate_probes(ratio=one, seed=draw)}
+    def _training(self, one: LearnedName) -> Path:
+        """What a model that is being taught keeps."""
+        return self.folder.model(f".training-{one.name}")
+
+    def _facts(self, one: LearnedName, model: Model) -> dict[str, Any]:
+        """What is written beside every learned model."""
+        return {
+            "start": self.start.name,
+            "seed": one.seed,
+            "ratio": one.ratio,
+            "draw": one.draw,
+            "inputs": self.inputs,
+            "vocabulary": int(model.base.config.get_text_config().vocab_size),
+        }
+
+    def _describe(self, one: LearnedName, aside: Path) -> None:
+        """Of a model that was taught elsewhere only a description is kept."""
+        model = self._load(one)
+        base = self.experiment.learn.gold_model if one.is_gold else self.experiment.model
+        untaught = {"steps": 0, "tokens": 0, "seconds": 0.0, "base": base}
+        write_json(aside / "learned.json", {**untaught, **self._facts(one, model)})
+
+    def _learn(self, one: LearnedName, aside: Path) -> None:
+        training = self._training(one)
+        options = replace(self.experiment.learn, seed=one.seed)
+        began = time.monotonic()
+        training.mkdir(parents=True, exist_ok=True)
+        model = learn(
+            self.start,
+            self.benchmark,
+            ratio=one.ratio,
+            draw=one.draw,
+            options=options,
+            resume=training / "state",
+            log=training / "train.jsonl",
+            progress=self.display.stage("learning"),
+        )
+        samples = taught(self.benchmark, modality=options.learn_modality, ratio=one.ratio, draw=one.draw)
+        accuracy = training_accuracy(model, samples, progress=self.display.stage("checking what was learned"))
+        log = (training / "train.jsonl").read_text().splitlines()
+        facts = {
+            "steps": len(log),
+            "tokens": sum(json.loads(line)["tokens"] for line in log),
+            "base": self.experiment.model,
+            "training_accuracy": accuracy,
+            "training_questions": len(samples),
+            "seconds": round(time.monotonic() - began, 1),
+            **self._facts(one, model),
+        }
+        model.save(aside)
+        shutil.copyfile(training / "train.jsonl", aside / "train.jsonl")
+        write_json(aside / "learned.json", facts)
+
+    def _gate_probes(self, one: LearnedName) -> list[Sample]:
+        """Vanilla is asked about everybody of its draw, gold about those it must not know; of single facts, those to forget."""
+        ask = partial(self.benchmark.gate_probes, seed=one.draw)
+        if one.is_gold or self.experiment.unlearn.requests == "single_fact":
+            return ask(set="forget", ratio=one.ratio)
+        by_id = {probe.id: probe for ratio in self.experiment.unlearn.forget_ratios for probe in ask(ratio=ratio)}
         return list(by_id.values())

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from unsee.errors import ConfigError
 from unsee.files import write_folder
 from unsee.settings import plain
-from unsee.states import asks_states
 
 if TYPE_CHECKING:
-    from unsee.experiment import Cell, Experiment, StatesTable
+    from unsee.experiment import Cell, Experiment
+    from unsee.experiment_tables import StatesTable
     from unsee.learned_models import LearnedName
     from unsee.run_folder import RunFolder
 
@@ -70,7 +70,7 @@ def take_over(
                     taken.append(one.name)
         # Adapters refer to vanilla by its place, and the first seed decides which one bears the plain name.
         if _covers(theirs.states, experiment.states) and theirs.seeds[0] == experiment.seeds[0]:
-            unasked = () if asks_states(experiment.states) else ("states",)
+            unasked = () if experiment.states.asked else ("states",)
             for cell in cells:
                 home, found = folder.cell(cell), source.cell(cell)
                 if not home.exists() and source.is_done(found):
@@ -96,7 +96,7 @@ def _same_model(source: RunFolder, wanted: LearnedName) -> Path | None:
 
 def _covers(theirs: StatesTable, ours: StatesTable) -> bool:
     """Whether cells made with `theirs` hold all further states that `ours` asks for."""
-    if not asks_states(ours):
+    if not ours.asked:
         return True
     apart = {"path": 0, "bits": [], "sets": []}
     relearn = not ours.relearn or plain(theirs) | apart == plain(ours) | apart

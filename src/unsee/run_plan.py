@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unsee.cell_questions import cell_questions, edits_single_facts
 from unsee.experiment import Cell, Experiment
 from unsee.learned_models import learned_names
 from unsee.learning import taught
 from unsee.progress import duration
 from unsee.run_folder import RunFolder
-from unsee.run_results import limited_retain, load_experiment_benchmark
+from unsee.run_results import load_experiment_benchmark
 from unsee.runs import chosen_cells, training_questions
 
 if TYPE_CHECKING:
+    from unsee.attacks.base import Attack
     from unsee.benchmarks.base import Benchmark
+    from unsee.sample import Sample
 
 # Measured with the embedded model on two cores.
 _TRAINED_PER_SECOND = 330
@@ -37,8 +40,8 @@ def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = ()) -> 
     waiting = [cell for cell in cells if not folder.is_done(folder.cell(cell))]
     names = learned_names(experiment, waiting)
     seconds, lines = 0.0, [f"experiment {experiment.name} ({experiment.hash[:8]}) in {out}"]
-    for name, ratio, draw, _ in names:
-        if folder.is_done(folder.model(name)):
+    for name, ratio, draw, *_ in names:
+        if folder.is_done(folder.model(name)) or not experiment.learn.epochs:
             continue
         count = len(taught(benchmark, modality=experiment.learn.learn_modality, ratio=ratio, draw=draw))
         steps = experiment.learn.epochs * count / (1 - experiment.learn.replay)
@@ -50,12 +53,20 @@ def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = ()) -> 
             continue
         trained, asked = _counts(experiment, benchmark, cell)
         seconds += trained / _TRAINED_PER_SECOND + asked * len(experiment.answer.protocols) / _ANSWERED_PER_SECOND
-        lines.append(f"cell  {cell.id}: {asked:,} questions asked" + (f", {trained:,} trained on" if trained else ""))
+        parts = [f"{asked:,} questions asked", *([f"{trained:,} trained on"] if trained else [])]
+        if cell.is_single_fact:
+            parts.append(f"{len(cell_questions(experiment, benchmark, cell).facts):,} facts attacked one by one")
+        lines.append(f"cell  {cell.id}: {', '.join(parts)}")
     memory = _BASE_GIB + _COPIES_IN_MEMORY * _weights_gib(experiment.model)
     lines.append(f"{len(waiting)} cells to compute and {len(cells) - len(waiting)} done")
     scale = "" if experiment.model == "tiny" else " for a model as small as tiny; time grows with the number of weights"
     lines.append(f"roughly {duration(seconds)} on two cores and {memory:.1f} GiB of memory{scale}")
     return lines
+
+
+def _prompts(attack: Attack) -> int:
+    """Responses that an attack asks for, per fact."""
+    return int(getattr(attack, "prompts", 1)) * int(getattr(attack, "samples", 1))
 
 
 def _weights_gib(model: str) -> float:
@@ -69,16 +80,21 @@ def _weights_gib(model: str) -> float:
 
 def _counts(experiment: Experiment, benchmark: Benchmark, cell: Cell) -> tuple[int, int]:
     """(questions trained on over all passes, questions asked in all states) of a cell."""
-    states = experiment.states
-    asked = limited_retain(benchmark.samples(ratio=cell.ratio, seed=cell.draw), experiment.answer.retain_subjects)
-    every, again = len(asked), bool(states.relearn) + len(states.bits)
-    in_states = sum(sample.set in states.sets for sample in asked) if states.sets else every
+    states, questions = experiment.states, cell_questions(experiment, benchmark, cell)
+    attempts = len(questions.attacked) * sum(_prompts(attack) for attack in experiment.attacks)
+    every, again = len(questions.asked) + attempts, bool(states.relearn) + len(states.bits)
+    in_states = sum(sample.set in states.sets for sample in questions.asked) if states.sets else len(questions.asked)
     if cell.is_learned:
         return 0, every + in_states * again
     plan = experiment.plan(cell.entry)
+    if edits_single_facts(experiment, cell):
+        every = attempts + sum(len(questions.about(fact).asked) for fact in questions.facts)
     if "forget" not in plan.method.needs or (plan.method.scope and not plan.method.scope.modules):
         return 0, every
-    forget = training_questions(experiment, benchmark, cell, "forget")
+    if cell.is_single_fact:
+        forget: Sequence[Sample] = plan.method.transform(questions.attacked)
+    else:
+        forget = training_questions(experiment, benchmark, cell, "forget")
     sides = 2 if "retain" in plan.method.needs else 1
     passes = (
         plan.options.steps * plan.options.batch_size if plan.options.steps is not None else plan.options.epochs * len(forget)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from unsee.attack_results import AttackAnchors, absent_gold, attack_values
+from unsee.attacks.base import NEVER_LEARNED
+from unsee.cell_questions import cell_questions, edits_single_facts, limited_retain
 from unsee.errors import ConfigError
 from unsee.experiment import Cell, Experiment
 from unsee.files import write_json
@@ -50,15 +53,6 @@ def load_experiment_benchmark(experiment: Experiment) -> Benchmark:
     return load_benchmark(Path(table.path), **options)
 
 
-def limited_retain(samples: Sequence[Sample], most: int | None) -> list[Sample]:
-    """All samples, of the set `retain` those of at most `most` subjects spread evenly over it."""
-    subjects = list(dict.fromkeys(sample.subject for sample in samples if sample.set == "retain"))
-    if most is None or len(subjects) <= most:
-        return list(samples)
-    kept: Mapping[str, None] = dict.fromkeys(subjects[i * len(subjects) // most] for i in range(most))
-    return [sample for sample in samples if sample.set != "retain" or sample.subject in kept]
-
-
 class _Request(NamedTuple):
     """What all cells of one forget request are scored with, read once."""
 
@@ -69,22 +63,50 @@ class _Request(NamedTuple):
     gold: pl.DataFrame | None
     noise: pl.DataFrame | None
     gold_states: dict[str, pl.DataFrame]
+    anchors: AttackAnchors
 
 
-def _request(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, ratio: float, draw: int) -> _Request:
+def _request(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, ratio: float | None, draw: int) -> _Request:
     cells = [cell for cell in experiment.cells if (cell.ratio, cell.draw) == (ratio, draw)]
     vanilla = next((cell for cell in cells if cell.method == "vanilla"), None)
     gold = next((cell for cell in cells if cell.method == "gold" and not cell.is_noise_gold), None)
     noise = next((cell for cell in cells if cell.is_noise_gold), None)
+    never = next((cell for cell in cells if cell.method == NEVER_LEARNED), None)
+    every = benchmark.samples(ratio=ratio, seed=draw)
+    samples = limited_retain(every, experiment.answer.retain_subjects)
+    gate = knowledge_gate(experiment, folder, benchmark, ratio, draw)
+
+    def answers(cell: Cell | None) -> pl.DataFrame | None:
+        records = None if cell is None else judged_records(folder, cell)
+        return None if records is None else answered(experiment, records)
+
     return _Request(
         cells=cells,
-        samples=limited_retain(benchmark.samples(ratio=ratio, seed=draw), experiment.answer.retain_subjects),
-        gate=knowledge_gate(experiment, folder, benchmark, ratio, draw),
-        vanilla=None if vanilla is None else judged_records(folder, vanilla),
-        gold=None if gold is None else judged_records(folder, gold),
-        noise=None if noise is None else judged_records(folder, noise),
+        samples=samples,
+        gate=gate,
+        vanilla=answers(vanilla),
+        gold=answers(gold),
+        noise=answers(noise),
         gold_states={} if gold is None else folder.states(gold),
+        anchors=AttackAnchors(
+            samples=samples,
+            taught=[sample for sample in every if sample.set in ("forget", "retain") and sample.task == "generation"],
+            records=None if vanilla is None else folder.records(vanilla),
+            attacks=None if vanilla is None else folder.attacks(vanilla),
+            never_learned=None if never is None else folder.attacks(never),
+            vocabulary=folder.learned_facts(_vanilla(experiment, draw)).get("vocabulary"),
+            gate=gate,
+            budgets=experiment.budgets,
+        ),
     )
+
+
+def answered(experiment: Experiment, records: pl.DataFrame) -> pl.DataFrame:
+    """Records of the questions that are scored, each once: of a single-fact cell, those about the fact that was edited."""
+    import polars as pl
+
+    own = pl.col("edit_id").is_null() | (pl.col("edit_id") == pl.col("subject"))
+    return records.filter(pl.col("protocol").is_in(experiment.answer.protocols), own)
 
 
 def judge(
@@ -106,6 +128,7 @@ def judge(
     shown = display or Display()
     advance, advance_states = shown.stage("scoring"), shown.stage("scoring further states")
     parts: list[pl.DataFrame] = []
+    scored = 0
     state_parts: list[pl.DataFrame] = []
     for ratio, draw in dict.fromkeys((cell.ratio, cell.draw) for cell in cells):
         request = _request(experiment, folder, benchmark, ratio, draw)
@@ -113,19 +136,32 @@ def judge(
             if cell not in cells or (records := judged_records(folder, cell)) is None:
                 continue
             info = cell_info(experiment, folder, benchmark, cell)
+            anchors, said = request.anchors, answered(experiment, records)
+            others = request.vanilla, request.gold, None if cell.is_noise_gold else request.noise
+            if cell.method == NEVER_LEARNED:
+                # Nobody else was asked these questions.
+                anchors, others = replace(anchors, samples=cell_questions(experiment, benchmark, cell).asked), (None,) * 3
+            attacks = folder.attacks(cell)
+            if cell.method == "vanilla" and cell.is_single_fact and not experiment.golds:
+                parts.append(absent_gold(info))
+            if attacks is not None:
+                sequence = experiment.unlearn.sequence if edits_single_facts(experiment, cell) else None
+                parts += attack_values(records, attacks, anchors, cell=info, sequence=sequence, seed=seed)
+            asked = set(said["sample_id"])
             parts.append(
                 score(
-                    records,
-                    request.samples,
+                    said,
+                    [sample for sample in anchors.samples if cell.ratio is not None or sample.id in asked],
                     cell=info,
-                    vanilla=request.vanilla,
-                    gold=request.gold,
-                    noise=None if cell.is_noise_gold else request.noise,
                     gate=request.gate,
                     seed=seed,
+                    vanilla=others[0],
+                    gold=others[1],
+                    noise=others[2],
                 )
             )
-            advance(len(parts), len(cells))
+            scored += 1
+            advance(scored, len(cells))
             state_parts += _state_values(folder, cell, info, request, seed=seed, advance=advance_states)
     results = mark_missed(pl.concat(parts)) if parts else pl.DataFrame(schema=RESULTS)
     folder.write_results(results)
@@ -239,13 +275,16 @@ def _vanilla(experiment: Experiment, draw: int) -> str:
     return learned_name("vanilla", seeds=experiment.seeds, seed=draw, ratio=None)
 
 
-def knowledge_gate(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, ratio: float, draw: int) -> Gate | None:
+def knowledge_gate(
+    experiment: Experiment, folder: RunFolder, benchmark: Benchmark, ratio: float | None, draw: int
+) -> Gate | None:
     """Which facts of a forget request count; None where the benchmark has no probes or vanilla has not been asked."""
     import polars as pl
 
     from unsee.metrics import known_facts
 
-    probes = benchmark.gate_probes(ratio=ratio, seed=draw)
+    only: dict[str, Any] = {"set": "forget"} if ratio is None else {}
+    probes = benchmark.gate_probes(ratio=ratio, seed=draw, **only)
     asked = {probe.id for probe in probes}
 
     def answers(role: str, of: float | None) -> pl.DataFrame | None:
@@ -289,9 +328,10 @@ def shortfalls(experiment: Experiment, folder: RunFolder, cells: Sequence[Cell])
             raw = float(counts.filter(pl.col("metric") == "gate_n_raw")["value"].sum())
             known = float(counts.filter(pl.col("metric") == "gate_n_known")["value"].sum())
             if raw and known / raw < KNOWN_SHARE:
-                found.append(
-                    f"{cell.id} knows {known:.0f} of {raw:.0f} probed facts, below {KNOWN_SHARE:.0%}; raise learn.epochs"
+                remedy = (
+                    "raise learn.epochs" if experiment.learn.epochs else "take a model that does, or teach it (learn.epochs)"
                 )
+                found.append(f"{cell.id} knows {known:.0f} of {raw:.0f} probed facts, below {KNOWN_SHARE:.0%}; {remedy}")
         if cell.method == "gold":
             found += [
                 f"{cell.id} knows more about the forget subjects than can be guessed ({alarms} alarms); "

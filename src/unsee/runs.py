@@ -18,14 +18,18 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unsee.attacks.base import NEVER_LEARNED
+from unsee.attacks.running import by_fact, check_attacks, strangers_to
+from unsee.cell_questions import CellQuestions, ask, cell_questions, edits_single_facts
 from unsee.errors import ConfigError
 from unsee.experiment import Cell, Experiment, read_experiment, training_modality
-from unsee.files import only_writer, storage_problem
+from unsee.fact_edits import edit_facts
+from unsee.files import only_writer, storage_problem, write_parquet
 from unsee.learned_models import LearnedModels, learned_names
 from unsee.progress import Display
 from unsee.provenance import peak_memory_gib, reset_peak_memory
 from unsee.run_folder import RunFolder
-from unsee.run_results import judge, limited_retain, load_experiment_benchmark, shortfalls
+from unsee.run_results import judge, load_experiment_benchmark, shortfalls
 from unsee.sample import SETS
 
 if TYPE_CHECKING:
@@ -141,6 +145,34 @@ class _Runner:
         self.models = LearnedModels(experiment, folder, self.benchmark, display)
         if self.models.missing(self._waiting()):
             self.models.start  # noqa: B018
+        if experiment.attacks and self._waiting():
+            self._check_attacks()
+
+    def _check_attacks(self) -> None:
+        """Refuse attacks that cannot work before any model time is spent."""
+        requests = {(cell.ratio, cell.draw, cell.method == NEVER_LEARNED): cell for cell in self._waiting()}
+        for cell in requests.values():
+            questions = self._questions(cell)
+            check_attacks(
+                self.models.start,
+                questions.attacked,
+                self.experiment.attacks,
+                variants=by_fact(questions.variants),
+                unrelated=strangers_to(questions.attacked, questions.unrelated),
+                budget=max(self.experiment.budgets),
+                skip_missing=True,
+            )
+            self._check_disguises(questions)
+
+    def _check_disguises(self, questions: CellQuestions) -> None:
+        """Refuse an attack that has disguises of no fact; one that lacks those of some is made on the others."""
+        disguises = by_fact(questions.variants)
+        for attack in self.experiment.attacks:
+            without = [s for s in questions.attacked if not attack.applies(s, disguises.get(s.subject, ()))]
+            if without and len(without) == len(questions.attacked):
+                attack.refused(without[0], disguises.get(without[0].subject, ()))
+            if without:
+                self.display.say(f"{attack.name} has no disguises of {len(without)} of {len(questions.attacked)} facts")
 
     def run(self) -> Run:
         experiment, folder = self.experiment, self.folder
@@ -198,6 +230,9 @@ class _Runner:
             return
         requests = dict.fromkeys((cell.ratio, cell.draw) for cell in self.experiment.cells)
         by_id = {s.id: s for ratio, draw in requests for s in self.benchmark.samples(ratio=ratio, seed=draw)}
+        for cell in self.experiment.cells:
+            if cell.method == NEVER_LEARNED:
+                by_id |= {s.id: s for s in self._questions(cell).asked}
         write_samples(by_id.values(), self.folder.samples_file)
 
     def _try(self, cell: Cell) -> str | None:
@@ -219,10 +254,19 @@ class _Runner:
         folder.mkdir(parents=True, exist_ok=True)
         self._peak = max(self._peak, peak_memory_gib())
         is_reset = reset_peak_memory()
+        if edits_single_facts(self.experiment, cell):
+            start = self.models.vanilla(cell.draw)
+            self.display.job(cell.id)
+            facts = edit_facts(start, self.experiment, cell, self._questions(cell), folder, self.display)
+            if is_reset:
+                facts["peak_memory_gib"] = peak_memory_gib()
+            self.folder.mark_done(folder, facts)
+            self.folder.discard(folder / "edits")
+            return
         if cell.is_learned:
             model = self.models.of(cell)
             self.display.job(cell.id)
-            facts = self.models.cost(model.name)
+            facts = self.models.cost(cell)
         else:
             start = self.models.vanilla(cell.draw)
             reference = self._reference(cell)
@@ -231,13 +275,14 @@ class _Runner:
             model, facts = self._unlearn(cell, start, reference, folder)
             facts["unlearn_seconds"] = round(time.monotonic() - began, 2)
         answering = time.monotonic()
-        self._answer(cell, model, folder)
+        self._ask(cell, model, folder)
         facts["answer_seconds"] = round(time.monotonic() - answering, 2)
         if is_reset:
             facts["peak_memory_gib"] = peak_memory_gib()
         self._answer_states(cell, model, folder)
         self.folder.mark_done(folder, facts)
-        self.folder.discard(folder / "training")
+        for part in ("training", "asking"):
+            self.folder.discard(folder / part)
 
     def _reference(self, cell: Cell) -> Model | None:
         """For methods whose published reference was tuned on the retain set only: that is gold."""
@@ -307,24 +352,28 @@ class _Runner:
         )
         sets = self.experiment.states.sets
         for state in states:
-            asked = [sample for sample in self._questions(cell) if state.asks(sample) and sample.set in (sets or SETS)]
+            asked = [sample for sample in self._questions(cell).asked if state.asks(sample) and sample.set in (sets or SETS)]
             self._answer(cell, state.model, self.folder.state(cell, state.name), asked, stage=f"answering, {state.name}")
 
-    def _answer(
-        self,
-        cell: Cell,
-        model: Model,
-        folder: Path,
-        questions: Sequence[Sample] | None = None,
-        *,
-        stage: str = "answering",
-    ) -> None:
+    def _ask(self, cell: Cell, model: Model, folder: Path) -> None:
+        """Ask a cell's model everything and attack it; writes its records and attacks."""
+        questions, stages = self._questions(cell), (self.display.stage("answering"), self.display.stage("attacking"))
+        if not self.experiment.attacks:
+            self._answer(cell, model, folder, questions.asked)
+            return
+        store = folder / "asking"
+        records, attacks = ask(model, questions, self.experiment, cell=cell.id, seed=cell.draw, store=store, stages=stages)
+        assert attacks is not None
+        write_parquet(folder / "attacks.parquet", attacks)
+        write_parquet(folder / "records.parquet", records)
+
+    def _answer(self, cell: Cell, model: Model, folder: Path, asked: Sequence[Sample], *, stage: str = "answering") -> None:
         from unsee.answering import answer
 
         table = self.experiment.answer
         answer(
             model,
-            self._questions(cell) if questions is None else questions,
+            asked,
             protocols=table.protocols,
             cell=cell.id,
             batch_size=table.batch_size,
@@ -335,9 +384,8 @@ class _Runner:
             progress=self.display.stage(stage),
         )
 
-    def _questions(self, cell: Cell) -> list[Sample]:
-        samples = self.benchmark.samples(ratio=cell.ratio, seed=cell.draw)
-        return limited_retain(samples, self.experiment.answer.retain_subjects)
+    def _questions(self, cell: Cell) -> CellQuestions:
+        return cell_questions(self.experiment, self.benchmark, cell)
 
 
 def training_questions(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from unsee.methods.scope import Scope
 
 if TYPE_CHECKING:
-    from unsee.experiment import StatesTable
+    from unsee.experiment_tables import StatesTable
     from unsee.learning import LearnOptions
     from unsee.models.model import Model
     from unsee.progress import Advance
@@ -45,11 +45,6 @@ class State:
     def asks(self, sample: Sample) -> bool:
         """Whether a question is put to it."""
         return fact_of(sample) not in self.told
-
-
-def asks_states(table: StatesTable) -> bool:
-    """Whether an experiment asks for further states at all."""
-    return bool(table.path or table.relearn or table.bits)
 
 
 def step_of(name: str) -> int | None:

@@ -1,0 +1,155 @@
+"""From a cell's attacks and edits to its results: how often attacks succeed, how deep the answer lies, what edits cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from unsee.attacks.base import NEVER_LEARNED
+from unsee.fact_edits import after_edits
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from unsee.metrics.gate import Gate
+    from unsee.metrics.scoring import CellInfo
+    from unsee.sample import Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttackAnchors:
+    """What the attacks on all cells of a request are held against.
+
+    Attributes:
+        samples: the questions of the request.
+        taught: one question about each fact that vanilla knows, for the attack that tries frequent answers.
+        records: what vanilla said and its layers showed.
+        attacks: attacks on vanilla.
+        never_learned: attacks on facts that vanilla never knew.
+        vocabulary: number of tokens.
+        gate: which facts count as known.
+        budgets: numbers of candidates.
+    """
+
+    samples: Sequence[Sample]
+    taught: Sequence[Sample]
+    records: pl.DataFrame | None
+    attacks: pl.DataFrame | None
+    never_learned: pl.DataFrame | None
+    vocabulary: int | None
+    gate: Gate | None
+    budgets: Sequence[int]
+
+
+def attack_values(
+    records: pl.DataFrame,
+    attacks: pl.DataFrame,
+    anchors: AttackAnchors,
+    *,
+    cell: CellInfo,
+    sequence: Sequence[int] | None = None,
+    seed: int = 0,
+) -> list[pl.DataFrame]:
+    """Results of one cell's attacks, and of its edits where it has some; with a gate also of the known facts alone.
+
+    Args:
+        records: schema RECORDS, all protocols.
+        attacks: schema ATTACKS.
+        sequence: numbers of facts that were deleted one after the other; None for a cell without edits.
+        seed: of the bootstrap.
+    """
+    import polars as pl
+
+    if sequence is None:
+        return _values(records, attacks, anchors, cell=cell, seed=seed)
+    start = pl.col("edit_id").is_null()
+    numbers = {after_edits(length): length for length in sequence}
+    alone = ~pl.col("edit_id").is_in(list(numbers))
+    parts = _values(records.filter(start | alone), attacks.filter(alone), anchors, cell=cell, n_edits=1, seed=seed)
+    for name, length in numbers.items():
+        mine = pl.col("edit_id") == name
+        after = attacks.filter(mine)
+        if not after.is_empty():
+            parts += _values(records.filter(start | mine), after, anchors, cell=cell, n_edits=length, seed=seed)
+    return parts
+
+
+def absent_gold(cell: CellInfo) -> pl.DataFrame:
+    """The row that says why a request of single facts has no gold; `cell` is vanilla's."""
+    import polars as pl
+
+    from unsee.schemas import RESULTS
+
+    about = {
+        **asdict(cell),
+        "cell": cell.cell.replace("vanilla", "gold", 1).rpartition("-")[0],
+        "method": "gold",
+        "set": "forget",
+        "metric": "attack_success",
+        "reason": "no model is named that never knew these facts (learn.gold_model); never-learned facts stand in for it",
+    }
+    return pl.DataFrame([about], schema=RESULTS)
+
+
+def _values(
+    records: pl.DataFrame,
+    attacks: pl.DataFrame,
+    anchors: AttackAnchors,
+    *,
+    cell: CellInfo,
+    n_edits: int | None = None,
+    seed: int,
+) -> list[pl.DataFrame]:
+    """Values of attacks on one model, or on models that carry as many edits each."""
+    import polars as pl
+
+    from unsee.metrics.attack_success import attack_success
+    from unsee.metrics.edit_scores import edit_scores
+    from unsee.metrics.layer_curve import layer_curve
+
+    anchored = cell.method not in ("vanilla", NEVER_LEARNED)
+    parts = []
+    for gated, kept in _by_gate(attacks, anchors, cell):
+        chosen = attacks.filter(pl.col("sample_id").is_in(kept))
+        subjects = chosen["subject"].unique().to_list()
+        if chosen.is_empty():
+            continue
+        values = [
+            attack_success(
+                chosen,
+                anchors.samples,
+                cell=cell,
+                before=anchors.attacks if anchored else None,
+                never_learned=anchors.never_learned if cell.method != NEVER_LEARNED else None,
+                vocabulary=anchors.vocabulary,
+                prior=anchors.taught,
+                budgets=anchors.budgets,
+                seed=seed,
+            ),
+            layer_curve(
+                records.filter(pl.col("sample_id").is_in(kept)), anchors.samples, cell=cell, budgets=anchors.budgets, seed=seed
+            ),
+        ]
+        if n_edits and anchors.records is not None:
+            about = "edit_id" if n_edits == 1 else "subject"
+            own = pl.col(about).is_in(subjects) | pl.col("edit_id").is_null() | (pl.col("set") == "retain").and_(n_edits > 1)
+            values.append(
+                edit_scores(records.filter(own), anchors.samples, before=anchors.records, cell=cell, n_edits=n_edits, seed=seed)
+            )
+        parts += [part.with_columns(pl.lit(gated, dtype=pl.Boolean).alias("gated")) for part in values]
+    return [part.with_columns(pl.lit(n_edits, dtype=pl.Int64).alias("n_edits")) for part in parts]
+
+
+def _by_gate(attacks: pl.DataFrame, anchors: AttackAnchors, cell: CellInfo) -> list[tuple[bool | None, list[str]]]:
+    """(flag, attacked samples) for all facts and, with a gate, for those that are known and cannot be guessed."""
+    import polars as pl
+
+    from unsee.metrics.frames import truth_frame
+
+    every = attacks["sample_id"].unique().to_list()
+    if anchors.gate is None or cell.method == NEVER_LEARNED:
+        return [(None, every)]
+    asked = set(every)
+    marked = anchors.gate.mark(truth_frame([sample for sample in anchors.samples if sample.id in asked]))
+    return [(False, every), (True, marked.filter(pl.col("gated").fill_null(False))["sample_id"].to_list())]

@@ -1,0 +1,193 @@
+"""What the models of a forget request are asked, and what attackers ask them: one place for runs and for scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+    from unsee.benchmarks.base import Benchmark
+    from unsee.experiment import Cell, Experiment
+    from unsee.models.model import Model
+    from unsee.progress import Advance
+    from unsee.sample import Sample
+
+UNRELATED = 20
+"""At most so many retain questions that are not asked are what an attack may train on."""
+
+
+@dataclass(frozen=True)
+class CellQuestions:
+    """Questions to one model.
+
+    Attributes:
+        asked: evaluation samples.
+        attacked: those whose answers attackers look for.
+        variants: disguises of the attacked facts.
+        unrelated: what attacks that train the model train it on.
+        targets: sample id -> what a method teaches instead of the answer.
+    """
+
+    asked: tuple[Sample, ...]
+    attacked: tuple[Sample, ...] = ()
+    variants: tuple[Sample, ...] = ()
+    unrelated: tuple[Sample, ...] = ()
+    targets: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def facts(self) -> tuple[str, ...]:
+        """The attacked facts, in order."""
+        return tuple(dict.fromkeys(sample.subject for sample in self.attacked))
+
+    @cached_property
+    def deleted(self) -> dict[str, str]:
+        """Neighbour question -> the deleted fact, whose probability there must not move."""
+        answers = {sample.subject: sample.fact for sample in self.attacked}
+        near = (sample for sample in self.asked if sample.set == "neighbour_question")
+        return {sample.id: answers[sample.subject] for sample in near if sample.subject in answers}
+
+    @cached_property
+    def _by_fact(self) -> dict[str, CellQuestions]:
+        panel = [sample for sample in self.asked if sample.set == "retain"]
+        own, disguises = _grouped(self.asked, set(self.facts)), _grouped(self.variants, set(self.facts))
+        return {
+            sample.subject: CellQuestions(
+                asked=(*own.get(sample.subject, ()), *panel),
+                attacked=tuple(one for one in self.attacked if one.subject == sample.subject),
+                variants=tuple(disguises.get(sample.subject, ())),
+                unrelated=self.unrelated,
+                targets={one.id: self.targets[one.id] for one in own.get(sample.subject, ()) if one.id in self.targets},
+            )
+            for sample in self.attacked
+        }
+
+    def about(self, fact: str) -> CellQuestions:
+        """What is asked after the edit of one fact: all about it and its neighbourhood, and the retain questions."""
+        return self._by_fact[fact]
+
+    def first(self, count: int) -> CellQuestions:
+        """What is asked after the first `count` facts were deleted from one model."""
+        facts = set(self.facts[:count])
+        about = [sample for sample in self.asked if sample.subject in facts or sample.set == "retain"]
+        return CellQuestions(
+            asked=tuple(about),
+            attacked=tuple(sample for sample in self.attacked if sample.subject in facts),
+            variants=tuple(sample for sample in self.variants if sample.subject in facts),
+            unrelated=self.unrelated,
+            targets={sample.id: self.targets[sample.id] for sample in about if sample.id in self.targets},
+        )
+
+
+def cell_questions(experiment: Experiment, benchmark: Benchmark, cell: Cell) -> CellQuestions:
+    """What a cell's model is asked; attackers look for the facts of written answers."""
+    from unsee.attacks.base import NEVER_LEARNED
+    from unsee.benchmarks.base import never_learned
+
+    asking = never_learned(benchmark) if cell.method == NEVER_LEARNED else benchmark
+    samples = [] if asking is None else asking.samples(ratio=cell.ratio, seed=cell.draw)
+    asked = limited_retain(samples, experiment.answer.retain_subjects)
+    if not (experiment.attacks or cell.is_single_fact):
+        return CellQuestions(tuple(asked))
+    shown = {sample.id for sample in asked}
+    aside = [sample for sample in samples if sample.set == "retain" and sample.id not in shown]
+    return CellQuestions(
+        # What nobody knows is attacked only; its disguises are asked by attacks.
+        asked=tuple(sample for sample in asked if cell.method != NEVER_LEARNED or sample.set == "forget"),
+        attacked=tuple(sample for sample in asked if sample.set == "forget" and sample.task == "generation"),
+        variants=tuple(sample for sample in asked if sample.set == "test" and "fact" in sample.metadata),
+        unrelated=tuple((aside or [sample for sample in asked if sample.set == "retain"])[:UNRELATED]),
+    )
+
+
+def ask(
+    model: Model,
+    questions: CellQuestions,
+    experiment: Experiment,
+    *,
+    cell: str,
+    seed: int,
+    edit_id: str | None = None,
+    store: Path | None = None,
+    stages: tuple[Advance | None, Advance | None] = (None, None),
+) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    """Ask a model its questions and attack it.
+
+    Args:
+        edit_id: the fact whose edit the model carries.
+        store: folder in which an interrupted call finds what it had.
+        stages: progress of answering and of attacking.
+
+    Returns:
+        (schema RECORDS: answers, then what attackers read; schema ATTACKS, None where nothing is attacked). Records of an
+        attack that trained the model have a protocol of their own, because they are of another model.
+    """
+    import polars as pl
+
+    from unsee.answering import Protocol, answer
+    from unsee.answering.edit import edit_protocol
+    from unsee.attacks import attack_all
+
+    table = experiment.answer
+    protocols: list[str | Protocol] = list(table.protocols)
+    if questions.deleted or questions.targets:
+        protocols.append(edit_protocol(questions.deleted, questions.targets))
+    common: dict[str, Any] = {"cell": cell, "batch_size": table.batch_size, "seed": seed}
+    records = answer(
+        model,
+        questions.asked,
+        protocols=protocols,
+        truth_ratio=table.truth_ratio,
+        shots=table.shots,
+        store=store,
+        progress=stages[0],
+        edit_id=edit_id,
+        **common,
+    )
+    if not experiment.attacks:
+        return records, None
+    found = attack_all(
+        model,
+        questions.attacked,
+        attacks=experiment.attacks,
+        variants=questions.variants,
+        unrelated=questions.unrelated,
+        budget=max(experiment.budgets),
+        edit_id=edit_id,
+        skip_missing=True,
+        store=None if store is None else store / "attack",
+        progress=stages[1],
+        **common,
+    )
+    read = [part.with_columns(pl.lit(key).alias("protocol")) if key else part for key, part in found.records.items()]
+    return pl.concat([records, *read]), found.attacks
+
+
+def _grouped(samples: Iterable[Sample], subjects: set[str]) -> dict[str, list[Sample]]:
+    """Samples by the fact they are about, of these subjects."""
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        if sample.subject in subjects:
+            found.setdefault(sample.subject, []).append(sample)
+    return found
+
+
+def limited_retain(samples: Sequence[Sample], most: int | None) -> list[Sample]:
+    """All samples, of the set `retain` those of at most `most` subjects spread evenly over it."""
+    subjects = list(dict.fromkeys(sample.subject for sample in samples if sample.set == "retain"))
+    if most is None or len(subjects) <= most:
+        return list(samples)
+    kept: Mapping[str, None] = dict.fromkeys(subjects[i * len(subjects) // most] for i in range(most))
+    return [sample for sample in samples if sample.set != "retain" or sample.subject in kept]
+
+
+def edits_single_facts(experiment: Experiment, cell: Cell) -> bool:
+    """Whether a cell has a model of its own for every fact; what acts while answering is one model for all of them."""
+    from unsee.methods import acts_while_answering
+
+    return cell.is_single_fact and not cell.is_learned and not acts_while_answering(experiment.plan(cell.entry).method)

@@ -1,0 +1,251 @@
+"""A single-fact cell: each fact is deleted by an edit of its own, asked about and attacked, and the weights go back.
+
+    CELL/edits.jsonl            one line per finished edit
+    CELL/edits/<number>/        records.parquet and attacks.parquet of a finished edit, until the cell is whole
+    CELL/adapters/<number>/     the edited weights, with `unlearn.keep_edits`
+
+A killed run goes on after the last finished edit, to the same tables.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unsee.cell_questions import ask
+from unsee.files import read_parquet, write_folder, write_parquet, write_text
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from unsee.cell_questions import CellQuestions
+    from unsee.experiment import Cell, Experiment
+    from unsee.methods.base import Method
+    from unsee.models.model import Model
+    from unsee.progress import Display
+    from unsee.training import TrainReport
+
+
+@dataclass(frozen=True)
+class EditJournal:
+    """What a single-fact cell has finished.
+
+    Attributes:
+        folder: the cell's folder.
+        edits: the cell's edits, in order; their places number them.
+    """
+
+    folder: Path
+    edits: Sequence[str]
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "edits.jsonl"
+
+    @property
+    def parts(self) -> Path:
+        return self.folder / "edits"
+
+    def part(self, edit: str) -> Path:
+        """Folder of an edit's tables."""
+        return self.parts / f"{self.edits.index(edit):05d}"
+
+    def lines(self) -> dict[str, dict[str, Any]]:
+        """Finished edits with what they did."""
+        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
+        found = {line["edit_id"]: line for line in map(json.loads, text.splitlines())}
+        return {edit: line for edit, line in found.items() if edit in self.edits and self.part(edit).is_dir()}
+
+    def add(self, edit: str, records: pl.DataFrame, attacks: pl.DataFrame | None, facts: Mapping[str, Any]) -> None:
+        """A finished edit: its tables first, then its line, so that a line never lacks its tables."""
+
+        def fill(aside: Path) -> None:
+            write_parquet(aside / "records.parquet", records)
+            if attacks is not None:
+                write_parquet(aside / "attacks.parquet", attacks)
+
+        write_folder(self.part(edit), fill)
+        lines = {**self.lines(), edit: {"edit_id": edit, **facts}}
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in lines.values()))
+
+    def tables(self) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+        """Records and attacks of all edits, in order."""
+        import polars as pl
+
+        from unsee.schemas import ATTACKS, RECORDS
+
+        remedy = f"remove {self.folder} and run again"
+        homes = [self.part(edit) for edit in self.edits]
+        records = pl.concat([read_parquet(home / "records.parquet", schema=RECORDS, remedy=remedy) for home in homes])
+        if not (homes[0] / "attacks.parquet").is_file():
+            return records, None
+        return records, pl.concat([read_parquet(home / "attacks.parquet", schema=ATTACKS, remedy=remedy) for home in homes])
+
+
+def edit_facts(
+    start: Model, experiment: Experiment, cell: Cell, questions: CellQuestions, folder: Path, display: Display
+) -> dict[str, Any]:
+    """Delete a cell's facts one at a time; writes its records and attacks, returns what it cost.
+
+    Raises:
+        TrainingError: an edit diverged; names the fact. Finished facts are kept.
+    """
+    import polars as pl
+
+    questions = replace(questions, targets=targets(experiment.plan(cell.entry).method, questions))
+    lengths = [length for length in experiment.unlearn.sequence if length <= len(questions.facts)]
+    journal = EditJournal(folder, (*questions.facts, *map(after_edits, lengths)))
+    editor = _Editor(start, experiment, cell, questions, journal, display)
+    before = editor.before()
+    editor.one_by_one()
+    editor.one_after_the_other(lengths)
+    records, attacks = journal.tables()
+    write_parquet(folder / "records.parquet", pl.concat([*before, records]))
+    if attacks is not None:
+        write_parquet(folder / "attacks.parquet", attacks)
+    lines = list(journal.lines().values())
+    return {
+        "steps": sum(line["steps"] for line in lines),
+        "tokens": sum(line["tokens"] for line in lines),
+        "trainable_weights": max(line["trainable_weights"] for line in lines),
+        "facts": len(questions.facts),
+        "unlearn_seconds": round(sum(line["edit_seconds"] for line in lines), 2),
+        "answer_seconds": round(sum(line["ask_seconds"] for line in lines), 2),
+    }
+
+
+class _Editor:
+    """One session of work on a single-fact cell."""
+
+    def __init__(
+        self,
+        start: Model,
+        experiment: Experiment,
+        cell: Cell,
+        questions: CellQuestions,
+        journal: EditJournal,
+        display: Display,
+    ) -> None:
+        from unsee.methods.scope import Scope
+
+        self.start, self.experiment, self.cell = start, experiment, cell
+        self.questions, self.journal, self.display = questions, journal, display
+        plan, unlearn = experiment.plan(cell.entry), experiment.unlearn
+        self.method = plan.method
+        self.options = replace(plan.options, seed=cell.seed, loss_mask=unlearn.loss_mask)
+        self.scope = Scope(modules=unlearn.modules, rank=unlearn.lora) if plan.method.scope is None else None
+        self.samples = {fact: questions.about(fact).attacked for fact in questions.facts}
+        self.done = journal.lines()
+
+    def before(self) -> list[pl.DataFrame]:
+        """How likely the start model finds what the method is about to teach."""
+        from unsee.answering import answer
+        from unsee.answering.edit import edit_protocol
+
+        if not self.questions.targets:
+            return []
+        asked = [s for s in (*self.questions.asked, *self.questions.attacked) if s.id in self.questions.targets]
+        return [
+            answer(
+                self.start,
+                list({sample.id: sample for sample in asked}.values()),
+                protocols=[edit_protocol({}, self.questions.targets)],
+                cell=self.cell.id,
+                batch_size=self.experiment.answer.batch_size,
+                truth_ratio=False,
+                seed=self.cell.draw,
+                store=self.journal.parts / "before",
+            )
+        ]
+
+    def one_by_one(self) -> None:
+        """Every fact on its own."""
+        from unsee.editing import edit_each
+
+        facts, size = self.questions.facts, self.experiment.unlearn.side_by_side
+        show = self.display.stage(f"deleting by {self.cell.method}")
+        for first in range(0, len(facts), size):
+            # Groups are always the same, because rounding depends on who is edited beside whom.
+            group = facts[first : first + size]
+            if all(fact in self.done for fact in group):
+                continue
+            began = time.monotonic()
+            for edited in edit_each(
+                self.start,
+                self.method,
+                {fact: self.samples[fact] for fact in group},
+                retain=self.questions.unrelated,
+                options=self.options,
+                scope=self.scope,
+                side_by_side=size,
+            ):
+                if edited.fact in self.done:
+                    continue
+                self._ask(edited.fact, edited.model, self.questions.about(edited.fact), edited.report, began)
+                if self.experiment.unlearn.keep_edits:
+                    home = self.journal.folder / "adapters" / self.journal.part(edited.fact).name
+                    write_folder(home, edited.model.save)
+                show(len(self.done), len(self.journal.edits))
+                began = time.monotonic()
+
+    def one_after_the_other(self, lengths: Sequence[int]) -> None:
+        """Facts deleted from one model, which is asked about all of them after some; an interrupted session deletes anew."""
+        from unsee.unlearning import unlearn_with_report
+
+        if all(after_edits(length) in self.done for length in lengths):
+            return
+        show = self.display.stage(f"deleting one after the other by {self.cell.method}")
+        model, began = self.start, time.monotonic()
+        for count, fact in enumerate(self.questions.facts[: max(lengths)], start=1):
+            done = unlearn_with_report(
+                model,
+                forget=self.samples[fact],
+                retain=self.questions.unrelated,
+                method=self.method,
+                options=self.options,
+                scope=self.scope,
+                in_place=count > 1,
+            )
+            model = done.model
+            name = after_edits(count)
+            if count in lengths and name not in self.done:
+                self._ask(name, model, self.questions.first(count), done.report, began)
+                began = time.monotonic()
+            show(count, max(lengths))
+
+    def _ask(self, edit: str, model: Model, questions: CellQuestions, report: TrainReport, began: float) -> None:
+        """Ask and attack an edited model and note it."""
+        asking = time.monotonic()
+        records, attacks = ask(model, questions, self.experiment, cell=self.cell.id, seed=self.cell.draw, edit_id=edit)
+        line = {
+            "steps": report.steps,
+            "tokens": report.tokens,
+            "reason": report.reason,
+            "loss": report.loss,
+            "terms": dict(report.terms or {}),
+            "trainable_weights": report.trainable_weights,
+            "edit_seconds": round(asking - began, 3),
+            "ask_seconds": round(time.monotonic() - asking, 3),
+        }
+        self.journal.add(edit, records, attacks, line)
+        self.done[edit] = line
+
+
+def after_edits(count: int) -> str:
+    """What stands in `edit_id` for a model that so many facts were deleted from, one after the other."""
+    return f"after {count} edits"
+
+
+def targets(method: Method, questions: CellQuestions) -> dict[str, str]:
+    """What a method teaches instead of the answer, for the edited question and its rewordings; often nothing."""
+    taught = {}
+    for sample in questions.attacked:
+        changed = {one.answer for one in method.transform([sample])} - {sample.answer}
+        if changed:
+            taught[sample.subject] = min(changed)
+    reworded = [sample for sample in questions.variants if sample.metadata.get("axis") == "question"]
+    return {one.id: taught[one.subject] for one in (*questions.attacked, *reworded) if one.subject in taught}

@@ -1,0 +1,248 @@
+"""Single facts deleted one by one and attacked, as `unsee run` does it: cells, tables, resume, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from fact_run_fixture import write_fact_run
+from run_fixtures import assert_one_line
+from test_survival import FAILED, KILLED, sessions
+from toy import random_model
+from unsee.cell_questions import cell_questions
+from unsee.cli import main
+from unsee.errors import ConfigError, DataError
+from unsee.experiment import Experiment, parse_experiment, read_experiment
+from unsee.fact_edits import EditJournal, after_edits, targets
+from unsee.methods import load_method
+from unsee.run_folder import RunFolder
+from unsee.run_results import load_experiment_benchmark
+from unsee.runs import Run, run
+from unsee.schemas import ATTACKS, RECORDS
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_fact_run(tmp_path_factory.mktemp("facts"), random_model())
+
+
+@pytest.fixture(scope="module")
+def facts(file: Path) -> Experiment:
+    return read_experiment(file)
+
+
+@pytest.fixture(scope="module")
+def done(file: Path, facts: Experiment, one_thread: None) -> Run:
+    return run(facts, out=file.parent / "whole")
+
+
+def cell_of(experiment: Experiment, method: str) -> Any:
+    return next(cell for cell in experiment.cells if cell.method == method)
+
+
+def test_what_a_benchmark_of_single_facts_presets(facts: Experiment) -> None:
+    assert facts.learn.epochs == 0 and facts.unlearn.requests == "single_fact"
+    assert [cell.method for cell in facts.cells] == [
+        "vanilla",
+        "do_nothing",
+        "prompt_guard",
+        "fact_erasure",
+        "error_injection",
+    ]
+    assert all(cell.id.startswith(f"{cell.method}-single_fact-{cell.modality}-s0-") for cell in facts.cells)
+    preset = parse_experiment({"benchmark": {"name": "creatures"}})
+    assert len(preset.unlearn.methods) == 6 and len(preset.attacks) == 7 and preset.budgets == (1, 5, 10, 20, 50)
+    assert "never_learned" in [cell.method for cell in preset.cells]
+    named = parse_experiment({"benchmark": {"name": "creatures"}, "learn": {"gold_model": "other"}})
+    assert "gold" in [cell.method for cell in named.cells]
+    assert parse_experiment({"benchmark": {"name": "creatures"}, "answer": {"retain_subjects": 7}}).answer.retain_subjects == 7
+    again = parse_experiment(json.loads(json.dumps(facts.tree)))
+    assert [cell.id for cell in again.cells] == [cell.id for cell in facts.cells]
+
+
+def test_every_cell_is_asked_and_attacked_per_fact(done: Run, facts: Experiment) -> None:
+    folder = RunFolder(done.folder)
+    benchmark = load_experiment_benchmark(facts)
+    assert not done.failures
+    for cell in facts.cells:
+        records, attacks = folder.records(cell), folder.attacks(cell)
+        assert records is not None and attacks is not None
+        assert records.columns == RECORDS.names() and attacks.columns == ATTACKS.names()
+        assert set(attacks["subject"]) == set(benchmark.subjects)
+        edited = cell.method in ("do_nothing", "fact_erasure", "error_injection")
+        # The hard question of the last fact would give its answer away, so that the files have none.
+        alone = attacks.filter(pl.col("edit_id").is_null() | (pl.col("edit_id") != after_edits(2)))
+        assert alone.group_by("attack").len().sort("attack")["len"].to_list() == [3, 3, 3, 2]
+        assert alone["edit_id"].to_list() == (alone["subject"].to_list() if edited else [None] * 11)
+        assert attacks.height - alone.height == (2 * 4 if edited else 0)
+        panel = records.filter(pl.col("set") == "retain", pl.col("protocol") == "strict")
+        assert panel.height == 2 * (4 if edited else 1)
+        assert set(records["protocol"].unique()) >= {"strict", "edit", "lens", "rephrase_question-hard", "rephrase_image-easy"}
+        assert sum(name.startswith("finetune_lens-") for name in records["protocol"].unique()) == 1
+        assert not (folder.cell(cell) / "edits").exists() and not (folder.cell(cell) / "asking").exists()
+    lines = [
+        json.loads(line) for line in (folder.cell(cell_of(facts, "fact_erasure")) / "edits.jsonl").read_text().splitlines()
+    ]
+    assert [line["edit_id"] for line in lines] == [*benchmark.subjects, after_edits(2)]
+    assert {line["steps"] for line in lines} == {2}
+
+
+def test_do_nothing_is_vanilla_and_an_edit_is_not(done: Run, facts: Experiment) -> None:
+    folder = RunFolder(done.folder)
+
+    def said(method: str) -> pl.DataFrame:
+        records = folder.records(cell_of(facts, method))
+        assert records is not None
+        own = records.filter((pl.col("edit_id") == pl.col("subject")) | pl.col("edit_id").is_null())
+        own = own.filter(pl.col("set") != "retain", pl.col("view") != "target")
+        tuned = pl.col("protocol").str.replace("finetune_lens-.*", "finetune_lens")
+        # Which of nearly equal tokens comes first is decided by rounding.
+        return (
+            own.drop("cell", "edit_id")
+            .select(pl.exclude(r"^layer_.*$"))
+            .with_columns(tuned)
+            .sort("sample_id", "protocol", "view", "draw")
+        )
+
+    assert_frame_equal(said("do_nothing"), said("vanilla"), abs_tol=1e-5)
+    records = folder.records(cell_of(facts, "error_injection"))
+    assert records is not None
+    taught = records.filter(view="target", set="forget")
+    before, after = taught.filter(pl.col("edit_id").is_null()), taught.filter(pl.col("edit_id") == pl.col("subject"))
+    assert before["subject"].to_list() == after["subject"].to_list() == after["edit_id"].to_list()
+    assert (after["answer_logprob_sum"] > before["answer_logprob_sum"] + 0.01).all()
+
+
+def test_results_hold_attacks_layers_and_damage(done: Run, facts: Experiment) -> None:
+    results = done.results
+    edited = results.filter(method="fact_erasure")
+    assert edited["forget_ratio"].null_count() == edited.height
+    attacked = edited.filter(pl.col("metric") == "attack_success", pl.col("baseline").is_null(), pl.col("group").is_null())
+    assert set(attacked["attack"]) == {
+        "lens_head_projection",
+        "finetune_lens",
+        "rephrase_question",
+        "rephrase_image",
+        "random_tokens",
+        "answer_prior",
+    }
+    assert set(attacked.filter(pl.col("layer").is_null())["budget"]) == {1, 5}
+    assert set(attacked.drop_nulls("layer")["layer"]) == set(range(1, 9)) and set(attacked["n_edits"]) == {1, 2}
+    for metric in ("rewrite_score", "paraphrase_score", "neighbourhood_score", "edit_score", "delta_accuracy"):
+        assert edited.filter(metric=metric).height, metric
+    assert results.filter(method="vanilla", metric="rewrite_score").is_empty()
+    nothing = results.filter(method="do_nothing", metric="delta_accuracy", set="retain")
+    assert nothing["value"].drop_nulls().unique().to_list() == [0.0]
+    assert dict(nothing.select("n_edits", "n_subjects").iter_rows()) == {1: 3, 2: 2}  # edits, then retained facts
+
+
+def test_a_target_is_what_the_method_teaches(facts: Experiment) -> None:
+    cell = cell_of(facts, "error_injection")
+    questions = cell_questions(facts, load_experiment_benchmark(facts), cell)
+    assert targets(load_method("fact_erasure"), questions) == {}
+    taught = targets(load_method("empty_response"), questions)
+    assert {questions.attacked[0].id, *(s.id for s in questions.variants if s.metadata["axis"] == "question")} <= taught.keys()
+    assert set(targets(load_method("error_injection"), questions).values()).isdisjoint(s.answer for s in questions.attacked)
+    fact = questions.facts[0]
+    about = questions.about(fact)
+    assert {s.subject for s in about.asked if s.set != "retain"} == {fact}
+    assert [s.id for s in about.asked if s.set == "retain"] == [s.id for s in questions.asked if s.set == "retain"]
+    assert all(s.metadata["fact"] == fact for s in about.variants)
+
+
+def test_it_goes_on_after_the_last_finished_fact(done: Run, facts: Experiment, file: Path, monkeypatch: Any) -> None:
+    out = file.parent / "cut"
+    add, kept = EditJournal.add, []
+
+    def dies(self: EditJournal, fact: str, *rest: Any) -> None:
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+        add(self, fact, *rest)
+        kept.append(fact)
+
+    monkeypatch.setattr(EditJournal, "add", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run(facts, out=out)
+    monkeypatch.setattr(EditJournal, "add", lambda self, *rest: (kept.append(rest[0]), add(self, *rest)))
+    run(facts, out=out)
+    assert len(kept) == 3 * 4  # three cells of three facts and a sequence, none of them twice
+    for name in ("results",):
+        assert_frame_equal(pl.read_parquet(out / f"{name}.parquet"), pl.read_parquet(done.folder / f"{name}.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"attack": {"attacks": ["lens_head_projection"], "options": {"lens_head_projection": {"layers": [9]}}}}, "layer 9"),
+        ({"attack": {"attacks": ["lens_head_projection"], "budgets": [100000]}}, "above the"),
+        ({"attack": {"attacks": ["rephrase_image:hard", "rephrase-image"]}}, "could not be told apart"),
+        ({"attack": {"attacks": [], "options": {"rephrase_image": {"samples": 2}}}}, "is not among attack.attacks"),
+        ({"learn": {"gold_model": "tiny", "epochs": 3}}, "set learn.epochs = 0"),
+        ({"states": {"bits": [4]}}, "cannot be asked where single facts"),
+        ({"unlearn": {"sequence": [1]}}, "give numbers of at least 2"),
+    ],
+)
+def test_what_cannot_work_leaves_no_folder(facts: Experiment, change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    tree = json.loads(json.dumps(facts.tree))
+    tree["unlearn"]["sequence"] = []
+    for table, values in change.items():
+        tree[table] = {**tree[table], **({"options": {}} if table == "attack" else {}), **values}
+    with pytest.raises((ConfigError, DataError), match=message):
+        run(parse_experiment(tree), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_shares_are_not_single_facts(place: Path, facts: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ("unlearn.requests=single_fact", "states.path=0", "states.relearn=0", "states.bits=[]")
+    code = main(["run", str(place / "small.toml"), *(word for one in settings for word in ("--set", one))])
+    assert code == 2
+    assert_one_line(capsys.readouterr().err, "give a forget ratio")
+
+
+def test_a_dry_run_counts_facts(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(file), "--facts", "2", "--dry-run"]) == 0
+    assert "2 facts attacked one by one" in capsys.readouterr().out
+
+
+def test_edits_are_kept_on_request(facts: Experiment, file: Path) -> None:
+    from peft import PeftModel
+
+    unlearn = replace(facts.unlearn, methods=("fact_erasure",), controls=(), keep_edits=True)
+    method = {"fact_erasure": facts.method["fact_erasure"]}
+    only = replace(facts, unlearn=unlearn, method=method, attack=replace(facts.attack, attacks=(), options={}))
+    made = run(only, out=file.parent / "kept")
+    homes = sorted((RunFolder(made.folder).cell(cell_of(only, "fact_erasure")) / "adapters").iterdir())
+    assert len(homes) == 3
+    from unsee.models.loading import load_model
+
+    assert isinstance(load_model(homes[0]).network, PeftModel)
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_gives_the_same_results(done: Run, facts: Experiment, file: Path) -> None:
+    moments, kills = random.Random(404), 0
+    for number in range(10):
+        out = file.parent / f"hunted-{number}"
+        plan = [("kill", moments.uniform(0.3, 3)) for _ in range(3)]
+        codes = [code for code, _ in sessions(file, out, ("write", moments.randrange(3, 40)), *plan)]
+        kills += codes[1:].count(KILLED)
+        assert sessions(file, out, ("finish", 0))[0][0] == FAILED
+        for name in ("results", *(f"cells/{cell.id}/{table}" for cell in facts.cells for table in ("records", "attacks"))):
+            one, other = (pl.read_parquet(folder / f"{name}.parquet") for folder in (out, done.folder))
+            assert_frame_equal(one, other, check_exact=True)
+        if kills >= 10:
+            break
+    assert kills >= 10
+
+
+def test_a_folder_of_official_files_presets_single_facts(file: Path) -> None:
+    folder = str(file.parent / "unlok")
+    assert parse_experiment({"benchmark": {"path": folder}}).unlearn.requests == "single_fact"
+    assert parse_experiment({"benchmark": {"name": "people", "path": str(file.parent)}}).unlearn.requests == "ratio"
