@@ -20,7 +20,7 @@ from unsee.cell_questions import cell_questions
 from unsee.cli import main
 from unsee.errors import ConfigError, DataError
 from unsee.experiment import Experiment, parse_experiment, read_experiment
-from unsee.fact_edits import EditJournal, after_edits, targets
+from unsee.fact_edits import EditJournal, after_edits, check_unseen, targets
 from unsee.methods import load_method
 from unsee.run_folder import RunFolder
 from unsee.run_results import load_experiment_benchmark
@@ -155,6 +155,17 @@ def test_a_target_is_what_the_method_teaches(facts: Experiment) -> None:
     assert {s.subject for s in about.asked if s.set != "retain"} == {fact}
     assert [s.id for s in about.asked if s.set == "retain"] == [s.id for s in questions.asked if s.set == "retain"]
     assert all(s.metadata["fact"] == fact for s in about.variants)
+
+
+def test_a_defence_may_not_see_what_attackers_ask(facts: Experiment) -> None:
+    questions = cell_questions(facts, load_experiment_benchmark(facts), cell_of(facts, "fact_erasure"))
+    check_unseen(load_method("input_rephrasing"), questions)
+    easy = next(s for s in questions.variants if s.subject == questions.facts[0] and s.metadata["level"] == "easy")
+    own = questions.attacked[0].question
+    start = next(i for i in range(len(own)) if own[i] != easy.question[i])
+    prefix = easy.question[start : start + len(easy.question) - len(own)]
+    with pytest.raises(ConfigError, match="which attackers ask"):
+        check_unseen(load_method("input_rephrasing", prefixes=(prefix,)), questions)
 
 
 def test_it_goes_on_after_the_last_finished_fact(done: Run, facts: Experiment, file: Path, monkeypatch: Any) -> None:

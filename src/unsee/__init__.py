@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unsee.answering import answer
     from unsee.attacks import attack
     from unsee.benchmarks import load_benchmark
+    from unsee.editing import edit_each
     from unsee.experiment import Experiment, read_experiment
     from unsee.learning import learn
     from unsee.methods import Method, load_method
@@ -44,6 +45,7 @@ __all__ = [
     "TrainOptions",
     "answer",
     "attack",
+    "edit_each",
     "learn",
     "load_benchmark",
     "load_method",
@@ -65,6 +67,7 @@ _HOMES = {
     "TrainOptions": "unsee.training",
     "answer": "unsee.answering",
     "attack": "unsee.attacks",
+    "edit_each": "unsee.editing",
     "learn": "unsee.learning",
     "load_benchmark": "unsee.benchmarks",
     "load_method": "unsee.methods",

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.cell_questions import ask
+from unsee.errors import ConfigError
 from unsee.files import read_parquet, write_folder, write_parquet, write_text
 
 if TYPE_CHECKING:
@@ -238,6 +239,24 @@ class _Editor:
 def after_edits(count: int) -> str:
     """What stands in `edit_id` for a model that so many facts were deleted from, one after the other."""
     return f"after {count} edits"
+
+
+def check_unseen(method: Method, questions: CellQuestions) -> None:
+    """Refuse a method that trains on a question which attackers ask: what it resists would be what it has seen.
+
+    Raises:
+        ConfigError: names the question.
+    """
+    own = {sample.question for sample in questions.attacked}
+    asked = {sample.question.casefold(): sample for sample in questions.variants if sample.question not in own}
+    for sample in questions.attacked:
+        for trained in method.transform([sample]):
+            found = asked.get(trained.question.casefold())
+            if found is not None:
+                raise ConfigError(
+                    f"method {method.name} trains on {trained.question!r}, which attackers ask (sample {found.id}); "
+                    "give the method other wordings"
+                )
 
 
 def targets(method: Method, questions: CellQuestions) -> dict[str, str]:

@@ -23,7 +23,7 @@ from unsee.attacks.running import by_fact, check_attacks, strangers_to
 from unsee.cell_questions import CellQuestions, ask, cell_questions, edits_single_facts
 from unsee.errors import ConfigError
 from unsee.experiment import Cell, Experiment, read_experiment, training_modality
-from unsee.fact_edits import edit_facts
+from unsee.fact_edits import check_unseen, edit_facts
 from unsee.files import only_writer, storage_problem, write_parquet
 from unsee.learned_models import LearnedModels, learned_names
 from unsee.progress import Display
@@ -163,6 +163,9 @@ class _Runner:
                 skip_missing=True,
             )
             self._check_disguises(questions)
+        for cell in self._waiting():
+            if edits_single_facts(self.experiment, cell):
+                check_unseen(self.experiment.plan(cell.entry).method, self._questions(cell))
 
     def _check_disguises(self, questions: CellQuestions) -> None:
         """Refuse an attack that has disguises of no fact; one that lacks those of some is made on the others."""

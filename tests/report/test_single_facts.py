@@ -147,9 +147,9 @@ def test_a_mean_has_an_interval_only_where_every_attack_has_one():
 
 def test_seeds_are_averaged_and_other_rows_left_out():
     made = table_of(
-        attacked("npo", HEAD, 0.4),
-        attacked("npo", HEAD, 0.6, seed=1),
-        attacked("npo", HEAD, 0.99, n_edits=5),
+        attacked("npo", HEAD, 0.4, gated=True),
+        attacked("npo", HEAD, 0.6, seed=1, gated=True),
+        attacked("npo", HEAD, 0.99, n_edits=5, gated=True),
         attacked("npo", HEAD, 0.98, gated=False),
         attacked("npo", HEAD, 0.97, cell="npo-05-none-s0-00c0ffee", forget_ratio=0.05),
         attacked("npo", HEAD, 0.96, layer=3),
@@ -158,6 +158,12 @@ def test_seeds_are_averaged_and_other_rows_left_out():
     assert cell is not None and cell.value == pytest.approx(0.5) and cell.n_seeds == 2
     at = made.at_layer(model("npo"), 3, 20)
     assert at is not None and at.value == 0.96
+
+
+def test_where_nothing_was_known_all_facts_are_shown():
+    made = table_of(attacked("npo", HEAD, 0.98, gated=False))
+    cell = made.success(model("npo"), HEAD, 20)
+    assert cell is not None and cell.value == 0.98
 
 
 def test_what_edits_showed_tells_rows_apart():

@@ -339,6 +339,8 @@ def test_attacks_of_a_cell_are_read(facts_run: Path, tmp_path: Path):
     assert folder.attacks(cell) is None
     folder.cell(cell).mkdir(parents=True)
     shutil.copy(facts_run / "cells" / name / "attacks.parquet", folder.cell(cell) / "attacks.parquet")
+    assert folder.attacks(cell) is None
+    folder.mark_done(folder.cell(cell), {})
     read = folder.attacks(cell)
     assert read is not None and read.schema == ATTACKS and read.height == 24 * 7
     (folder.cell(cell) / "attacks.parquet").write_bytes(b"no table")

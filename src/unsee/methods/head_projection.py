@@ -69,20 +69,18 @@ class HeadProjection(LensDefence):
         k = fitting_k(self.name, self.k, values.shape[-1])
         target = part.target.to(values.device).expand(values.shape[0], -1)[:, :, None]
         answer = values.gather(2, target)[:, :, 0]
-        top, bottom = self._others(values, target, k)
-        above = (answer - top + self.margin).relu().mean(0)
+        above = (answer - self._kth_other(values, target, k) + self.margin).relu().mean(0)
         terms |= erasure | {"margin": self.margin_weight * token_mean(above, part)}
         if self.bottom_weight:
-            below = (bottom - answer + self.margin).relu().mean(0)
+            below = (self._kth_other(values, target, k, largest=False) - answer + self.margin).relu().mean(0)
             terms["bottom"] = self.bottom_weight * token_mean(below, part)
         return terms
 
     @staticmethod
-    def _others(values: Tensor, target: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """k-th largest and k-th smallest value among all tokens but the answer, [layers, edges] each."""
-        largest = values.scatter(2, target, -float("inf")).topk(k, dim=-1).values[:, :, -1]
-        smallest = values.scatter(2, target, float("inf")).topk(k, dim=-1, largest=False).values[:, :, -1]
-        return largest, smallest
+    def _kth_other(values: Tensor, target: Tensor, k: int, *, largest: bool = True) -> Tensor:
+        """k-th largest or smallest value among all tokens but the answer, [layers, edges]."""
+        last = -float("inf") if largest else float("inf")
+        return values.scatter(2, target, last).topk(k, dim=-1, largest=largest).values[:, :, -1]
 
 
 @dataclass(frozen=True)
