@@ -6,6 +6,7 @@ python tests/report/single_fact_run.py runs/facts      # then: unsee report runs
 from __future__ import annotations
 
 import json
+import math
 import random
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 import polars as pl
 from fabricate import HOSTILE, draw_portrait
 
+from unsee.fact_edits import after_edits
 from unsee.metrics import CellInfo
 from unsee.metrics.attack_success import BUDGETS, attack_success
 from unsee.metrics.bootstrap import FEW_SUBJECTS_MARK, wilson
@@ -42,6 +44,8 @@ BEHAVIOUR = {
     "input_rephrasing": (0.55, 0.15, 0.06),
 }
 CONTROLS = ("vanilla", "gold", "do_nothing", "prompt_guard")
+NOT_EDITED = ("vanilla", "gold", "prompt_guard")
+KEPT_FACTS = 12
 WORDS = (
     "glass nectar garden swamp visit bells option leaves marriage wheels copper rain velvet stone paper moss silver roots "
     "the of a and to in it for on with cloud ember lantern pebble ribbon saddle thimble violin window anchor basket candle"
@@ -58,16 +62,21 @@ class FactPlan:
     modalities: tuple[str, ...] = ("image_text",)
     seeds: tuple[int, ...] = (0,)
     budgets: tuple[int, ...] = BUDGETS
+    sequence: tuple[int, ...] = (2, 5, 10, 20)
     never_learned: bool = True
     gate: bool = True
     hostile: bool = True
+
+    def lengths(self, method: str) -> list[int]:
+        """Numbers of facts that a method deletes one after the other."""
+        return [] if method in NOT_EDITED else [length for length in self.sequence if length <= self.facts]
 
 
 def make_facts(plan: FactPlan, *, seed: int = 0) -> list[Sample]:
     """Per fact its question, twelve disguises in three levels, neighbours; and twelve facts to keep."""
     rng = random.Random(seed)
     samples: list[Sample] = []
-    for number in range(plan.facts + 12):
+    for number in range(plan.facts + KEPT_FACTS):
         subject, kept = f"s{number:03d}/{('diet', 'home', 'call')[number % 3]}", number >= plan.facts
         samples += _fact(subject, rng, kept=kept, hostile=plan.hostile and number == 0)
     return samples
@@ -103,21 +112,27 @@ def _fact(subject: str, rng: random.Random, *, kept: bool, hostile: bool) -> Ite
     yield one("neighbour-question", "neighbour_question", "Which colour is it?", own, fact=subject)
 
 
-def attacks_on(method: str, samples: Sequence[Sample], cell: str, *, hostile: bool, seed: int = 0) -> pl.DataFrame:
+def wear(method: str, n_edits: int) -> float:
+    """How far edits of one model undo each other: 0 after one, 1 after a hundred."""
+    return 0.0 if method == "do_nothing" else math.log10(n_edits) / 2
+
+
+def attacks_on(
+    method: str, samples: Sequence[Sample], cell: str, *, hostile: bool, seed: int = 0, n_edits: int = 1
+) -> pl.DataFrame:
     """What attacks make of a model of BEHAVIOUR: hits at low positions where much is found."""
     rows = []
+    name = "vanilla" if method == "do_nothing" else method + (f" {n_edits}" if n_edits > 1 else "")
     for sample in samples:
         for attack in LENS + PROMPTS:
-            rng = random.Random(f"{'vanilla' if method == 'do_nothing' else method}{seed}{sample.id}{attack}")
+            rng = random.Random(f"{name}{seed}{sample.id}{attack}")
             chance = BEHAVIOUR[method][attack in PROMPTS]
+            chance += (0.9 - chance) * wear(method, n_edits)
             chance += {"finetune_lens": 0.08, "lens_prob_delta2": -0.05, "rephrase_question": -0.05}.get(attack, 0.0)
             hit = min(50, int(rng.expovariate(chance / 3)) + 1) if rng.random() < chance else None
-            rows.append(_guess(sample, attack, hit, cell, rng, hostile=hostile) | {"edit_id": _edit(method, sample)})
+            edit = None if method in NOT_EDITED else sample.subject if n_edits == 1 else after_edits(n_edits)
+            rows.append(_guess(sample, attack, hit, cell, rng, hostile=hostile) | {"edit_id": edit})
     return pl.DataFrame(rows, schema=ATTACKS)
-
-
-def _edit(method: str, sample: Sample) -> str | None:
-    return None if method in ("vanilla", "gold") else sample.subject
 
 
 def _guess(sample: Sample, attack: str, hit: int | None, cell: str, rng: random.Random, *, hostile: bool) -> dict[str, Any]:
@@ -185,35 +200,46 @@ def by_hand(plan: FactPlan, cell: CellInfo, vocabulary: int = VOCABULARY) -> pl.
     if method in ("vanilla", "gold"):
         return pl.DataFrame(rows, schema=RESULTS)
     rng = random.Random(f"{method}/{cell.seed}")
-    edited = {"n_edits": 1}
     gone = 0.0 if method == "do_nothing" else min(0.99, 1.05 - 0.4 * lens * rng.random())
-    for group, value in ((None, gone), ("of=answer", 0.9 * gone)):
-        add("rewrite_score", value, "forget", spread=0.03, group=group, **edited)
-    add("paraphrase_score", 0.85 * gone, "test", spread=0.06, **edited)
-    for axis in ("question", "image", "both"):
-        for number, level in enumerate(LEVELS):
+    for length in (1, *plan.lengths(method)):
+        worn = wear(method, length)
+        left, cost = gone * (1 - 0.5 * worn), lost * (1 + 2.5 * worn)
+        edited: dict[str, Any] = {"n_edits": length}
+        if length > 1:
+            edited |= {"n": length, "n_subjects": length, "reason": FEW_SUBJECTS_MARK if length < 20 else None}
+        for group, value in ((None, left), ("of=answer", 0.9 * left)):
+            add("rewrite_score", value, "forget", spread=0.03, group=group, **edited)
+        add("paraphrase_score", 0.85 * left, "test", spread=0.06, **edited)
+        for axis in ("question", "image", "both"):
+            for number, level in enumerate(LEVELS):
+                add(
+                    "paraphrase_score",
+                    left * (0.9 - 0.1 * number),
+                    "test",
+                    spread=0.06,
+                    level=level,
+                    group=f"axis={axis}",
+                    **edited,
+                )
+        kept = 0.98 - cost
+        add("neighbourhood_score", kept, "neighbour_question", spread=0.04, **edited)
+        harmonic = 3 / (1 / left + 1 / (0.85 * left) + 1 / kept) if left else 0.0
+        add("edit_score", harmonic, "all", spread=0.04, **edited)
+        for set, factor, level in (
+            ("retain", 1.0, None), ("neighbour_question", 1.4, None), ("neighbour_image", 1.8, None),
+            ("neighbour_image", 1.5, "easy"), ("neighbour_image", 2.1, "hard"),
+        ):  # fmt: skip
+            value = 0.0 if method == "do_nothing" else cost * factor
+            add("delta_accuracy", value, set, spread=0.02 + 0.3 * value, level=level, **edited)
             add(
-                "paraphrase_score",
-                gone * (0.9 - 0.1 * number),
-                "test",
-                spread=0.06,
+                "delta_accuracy_p",
+                1.0 if not value else 0.3 * 0.0001**value,
+                set,
+                ci_low=None,
+                ci_high=None,
                 level=level,
-                group=f"axis={axis}",
                 **edited,
             )
-    kept = 0.98 - lost
-    add("neighbourhood_score", kept, "neighbour_question", spread=0.04, **edited)
-    harmonic = 3 / (1 / gone + 1 / (0.85 * gone) + 1 / kept) if gone else 0.0
-    add("edit_score", harmonic, "all", spread=0.04, **edited)
-    for set, factor, level in (
-        ("retain", 1.0, None), ("neighbour_question", 1.4, None), ("neighbour_image", 1.8, None),
-        ("neighbour_image", 1.5, "easy"), ("neighbour_image", 2.1, "hard"),
-    ):  # fmt: skip
-        value = 0.0 if method == "do_nothing" else lost * factor
-        add("delta_accuracy", value, set, spread=0.02 + 0.3 * value, level=level, **edited)
-        add(
-            "delta_accuracy_p", 1.0 if not value else 0.3 * 0.0001**value, set, ci_low=None, ci_high=None, level=level, **edited
-        )
     return pl.DataFrame(rows, schema=RESULTS)
 
 
@@ -258,24 +284,30 @@ def fabricate_facts(folder: Path, plan: FactPlan | None = None, *, samples: Sequ
                     unlearn_modality=modality,
                     seed=seed,
                 )
-                found = attacks_on(method, facts, cell.cell, hostile=plan.hostile, seed=seed)
+                tried = {
+                    length: attacks_on(method, facts[:length], cell.cell, hostile=plan.hostile, seed=seed, n_edits=length)
+                    for length in plan.lengths(method)
+                }
+                tried = {1: attacks_on(method, facts, cell.cell, hostile=plan.hostile, seed=seed), **tried}
                 place = folder / "cells" / cell.cell
                 place.mkdir(parents=True, exist_ok=True)
-                found.write_parquet(place / "attacks.parquet")
+                pl.concat(tried.values()).write_parquet(place / "attacks.parquet")
                 (place / "DONE").write_text("{}")
-                scored = attack_success(
-                    found,
-                    facts,
-                    cell=cell,
-                    before=None if method == "vanilla" else before,
-                    never_learned=never if plan.never_learned else None,
-                    vocabulary=VOCABULARY,
-                    budgets=plan.budgets,
-                    prior=prior,
-                    bootstrap=50,
-                )
-                edits = pl.lit(None if method in ("vanilla", "gold") else 1, dtype=pl.Int64).alias("n_edits")
-                results += [scored.with_columns(edits), by_hand(plan, cell)]
+                for length, found in tried.items():
+                    scored = attack_success(
+                        found,
+                        facts,
+                        cell=cell,
+                        before=None if method == "vanilla" else before,
+                        never_learned=never if plan.never_learned else None,
+                        vocabulary=VOCABULARY,
+                        budgets=plan.budgets,
+                        prior=prior,
+                        bootstrap=50,
+                    )
+                    edits = pl.lit(None if method in NOT_EDITED else length, dtype=pl.Int64).alias("n_edits")
+                    results.append(scored.with_columns(edits))
+                results.append(by_hand(plan, cell))
     pl.concat(results).write_parquet(folder / "results.parquet")
     return folder
 

@@ -13,10 +13,11 @@ from single_fact_run import FactPlan, fabricate_facts
 from unsee.report.attack_table import MEAN, WORST, Choice, attack_headings, attack_key, attack_lines, base_lines
 from unsee.report.damage import damage_cells, detail_headings, detail_lines
 from unsee.report.fact_headline import fact_headline, leader
+from unsee.report.fact_values import Spot
 from unsee.report.main_table import Cell
 from unsee.report.run_data import RunData, read_run
 from unsee.report.single_cells import is_single, known_facts, without_single_facts
-from unsee.report.single_facts import FactTable, Model, Place, Spot, absent_models, fact_cells, fact_tables
+from unsee.report.single_facts import FactTable, Model, Place, absent_models, fact_cells, fact_tables
 from unsee.report.sources import Source, Sources
 from unsee.schemas import RESULTS
 
@@ -75,6 +76,7 @@ def test_values_are_those_of_the_results(table: FactTable, facts_run: Path):
             *(pl.col(name) == value for name, value in wanted.items()),
             pl.col("baseline").eq_missing(pl.lit(baseline)),
             pl.col("layer").is_null(),
+            pl.col("n_edits") == 1,
         ).iter_rows(named=True)
         cell = table.success(model("max_entropy"), place, 5, shown=shown)
         assert cell is not None and (cell.value, cell.low, cell.high) == (one["value"], one["ci_low"], one["ci_high"])
@@ -148,8 +150,8 @@ def test_a_mean_has_an_interval_only_where_every_attack_has_one():
 def test_seeds_are_averaged_and_other_rows_left_out():
     made = table_of(
         attacked("npo", HEAD, 0.4, gated=True),
-        attacked("npo", HEAD, 0.6, seed=1, gated=True),
-        attacked("npo", HEAD, 0.99, n_edits=5, gated=True),
+        attacked("npo", HEAD, 0.6, gated=True, seed=1),
+        attacked("npo", HEAD, 0.99, gated=True, n_edits=5),
         attacked("npo", HEAD, 0.98, gated=False),
         attacked("npo", HEAD, 0.97, cell="npo-05-none-s0-00c0ffee", forget_ratio=0.05),
         attacked("npo", HEAD, 0.96, layer=3),
@@ -160,10 +162,10 @@ def test_seeds_are_averaged_and_other_rows_left_out():
     assert at is not None and at.value == 0.96
 
 
-def test_where_nothing_was_known_all_facts_are_shown():
-    made = table_of(attacked("npo", HEAD, 0.98, gated=False))
+def test_all_facts_are_shown_where_none_was_known():
+    made = table_of(attacked("npo", HEAD, 0.4, gated=False), row("npo", None, attack="lens_prob_delta"))
     cell = made.success(model("npo"), HEAD, 20)
-    assert cell is not None and cell.value == 0.98
+    assert cell is not None and cell.value == 0.4
 
 
 def test_what_edits_showed_tells_rows_apart():

@@ -82,6 +82,8 @@ def test_choices_change_matrix_tables_and_figures(browser: Browser, page: Path):
     assert "B = 5" in browser.run("document.querySelector('.matrix-tables > .panel:not([hidden]) .table-title').textContent")
     assert browser.run(TITLE.format(".layer-curves")).startswith("First token among the best 5")
     assert browser.run(TITLE.format(".damage-plane")) == "What hiding costs, B = 5"
+    assert browser.run(TITLE.format(".edit-curves")) == "After several edits, B = 5, first token"
+    assert "B = 5" in browser.run("document.querySelector('.edit-numbers > .panel:not([hidden]) .table-title').textContent")
     assert browser.run("document.getElementById('fact-count').textContent").endswith("B = 5")
     pick(browser, "found", "sequence")
     assert "whole answer" in browser.run(TITLE.format(".heat") + " + " + TITLE.format(".candidate-curves"))
@@ -98,6 +100,15 @@ def test_the_matrix_shows_the_numbers_of_the_table(browser: Browser, page: Path)
     assert drawn[at + 1 : at + 19 : 2] == cells and all("\u2013" in text for text in drawn[at + 2 : at + 20 : 2])
 
 
+def test_edits_are_sorted_by_any_number_of_them(browser: Browser, page: Path):
+    load(browser, page)
+    table = "document.querySelector('.edit-numbers > .panel:not([hidden]) table')"
+    browser.run(f"{table}.querySelector('th[data-c=\"5\"] button').click()")
+    rows = browser.run(f"[...{table}.tBodies[0].rows].map(r => [r.cells[0].innerText, Number(r.cells[5].dataset.v)])")
+    assert [name for name, _ in rows[:2]] == ["Max-entropy", "Head projection"] and rows[-1] == ["Do nothing", 0]
+    assert [value for _, value in rows] == sorted((value for _, value in rows), reverse=True)
+
+
 def test_tables_sort_by_any_attack(browser: Browser, page: Path):
     load(browser, page)
     rows = "[...document.querySelectorAll('.matrix-tables > .panel:not([hidden]) tbody tr')]"
@@ -110,7 +121,8 @@ def test_tables_sort_by_any_attack(browser: Browser, page: Path):
 def test_facts_are_found_and_hidden(browser: Browser, page: Path, facts_run: Path):
     load(browser, page)
     cell = facts_run / "cells" / "head_projection-single_fact-image_text-s0-1a2b3c4d" / "attacks.parquet"
-    hits = pl.read_parquet(cell).with_columns((pl.col("hit_position") <= 20).fill_null(False).alias("hit"))
+    own = pl.read_parquet(cell).filter(pl.col("edit_id") == pl.col("subject"))
+    hits = own.with_columns((pl.col("hit_position") <= 20).fill_null(False).alias("hit"))
     some = hits.group_by("sample_id").agg(pl.col("hit").any())["hit"].sum()
     models = browser.run("[...document.getElementById('fact-model').options].map(o => o.textContent)")
     assert narrow(browser, model=str(models.index("Head projection"))) == 24
@@ -193,7 +205,7 @@ def test_without_scripts_the_matrix_can_be_read(browser: Browser, page: Path):
     try:
         browser.open(page)
         shown = "[...document.querySelectorAll('{}')].filter(e => e.checkVisibility()).length"
-        assert browser.run(shown.format(".heat svg")) == 1 and browser.run(shown.format("table.main")) == 2
+        assert browser.run(shown.format(".heat svg")) == 1 and browser.run(shown.format("table.main")) == 3
         assert browser.run(shown.format("#fact-filters, #fact-list, .get")) == 0
         assert browser.run("document.body.innerText.includes('needs JavaScript')")
     finally:

@@ -35,6 +35,7 @@ from unsee.sample_tables import read_samples
 from unsee.schemas import ATTACKS
 
 SVG = "{http://www.w3.org/2000/svg}"
+FACT_SECTIONS = ("attacks", "curves", "damage", "several-edits", "single-facts")
 MARKUP = "</text></svg><script>alert(1)</script>"
 
 
@@ -51,7 +52,7 @@ def page(facts_page: str) -> Page:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of few facts, defences and nothing else; tests must not write into it."""
     methods = ("vanilla", "fact_erasure", "max_entropy")
-    plan = FactPlan(name="few", facts=3, methods=methods, budgets=(5, 20), never_learned=False, gate=False)
+    plan = FactPlan(name="few", facts=3, methods=methods, budgets=(5, 20), sequence=(), never_learned=False, gate=False)
     return fabricate_facts(tmp_path_factory.mktemp("runs") / "few", plan)
 
 
@@ -66,7 +67,7 @@ def copy(small: Path, tmp_path: Path) -> Path:
 
 def test_every_section_is_there(page: Page):
     sections = [attributes.get("id") for tag, attributes in page.tags if tag == "section"]
-    assert sections == ["attacks", "curves", "damage", "single-facts", "closer", "words", "provenance"]
+    assert sections == ["attacks", "curves", "damage", "several-edits", "single-facts", "closer", "words", "provenance"]
     assert ("a", {"class": "skip", "href": "#attacks"}) in page.tags
     for words in ("24 facts were deleted one at a time", "the vanilla model knew 22", "24 facts deleted", "Never learned"):
         assert words in page.text, words
@@ -74,7 +75,7 @@ def test_every_section_is_there(page: Page):
 
 
 def test_other_pages_have_no_such_parts(small_page: str):
-    assert not [a for _, a in Page(small_page).tags if a.get("id") in ("attacks", "curves", "damage", "single-facts")]
+    assert not [a for _, a in Page(small_page).tags if a.get("id") in FACT_SECTIONS]
     assert "fact-list" not in small_page and "White-box" not in small_page
 
 
@@ -86,8 +87,9 @@ def test_ids_and_files_are_unique(page: Page):
     files = [attributes["data-file"] for _, attributes in page.tags if "data-file" in attributes]
     assert len(set(files)) == len(files)
     drawn = [a for _, a in page.tags if a.get("class", "").split()[:1] == ["figure"]]
-    # Five budgets, two ways to count, three views of the matrix; curves per way, layers per budget, planes per both.
-    assert len(drawn) == 5 * 2 * 3 + 2 + 5 + 5 * 2
+    # Five budgets, two ways to count, three views of the matrix; curves per way, layers per budget, planes and several edits
+    # per both.
+    assert len(drawn) == 5 * 2 * 3 + 2 + 5 + 5 * 2 * 2
     assert all(figure["role"] == "img" and figure["aria-label"] for figure in drawn)
     assert all(figure.get("tabindex") == "0" for figure in drawn if "wide" in figure["class"] or "strip" in figure["class"])
 
@@ -125,8 +127,9 @@ def test_the_matrix_prints_every_number(page: Page, facts_run: Path):
     )
     for method, title in (("vanilla", "Vanilla"), ("head_projection", "Head projection")):
         (value,) = results.filter(
-            pl.col("method") == method, pl.col("attack") == "finetune_lens", pl.col("baseline").is_null()
-        )["value"]
+            pl.col("method") == method, pl.col("attack") == "finetune_lens", pl.col("baseline").is_null(),
+            pl.col("n_edits").fill_null(1) == 1,
+        )["value"]  # fmt: skip
         told = described.partition(f"{title}: ")[2].partition(";")[0]
         assert f"Fine-tune {100 * value:.0f}" in told
 
@@ -138,7 +141,7 @@ def test_csv_holds_the_numbers_of_the_results(facts_page: str, facts_run: Path):
     rows = {line["Defence"]: line for line in csv.DictReader(io.StringIO(unescape(found[1])))}
     results = pl.read_parquet(facts_run / "results.parquet").filter(
         pl.col("method") == "error_injection", pl.col("attack") == "lens_prob_delta", pl.col("budget") == 5,
-        pl.col("baseline") == "never_learned", pl.col("group").is_null(),
+        pl.col("baseline") == "never_learned", pl.col("group").is_null(), pl.col("n_edits") == 1,
     )  # fmt: skip
     for end, column in (("", "value"), (" low", "ci_low"), (" high", "ci_high")):
         assert float(rows["Error injection"][f"White-box Prob. \u0394 (%){end}"]) == pytest.approx(
@@ -164,7 +167,7 @@ def test_a_small_run_says_what_it_lacks(small: Path, tmp_path: Path):
 
 
 def test_the_page_is_small(facts_page: str):
-    assert len(facts_page) < 900_000
+    assert len(facts_page) < 1_050_000
 
 
 def test_unfinished_cells_are_named(copy: Path):
@@ -253,7 +256,8 @@ def test_facts_stand_as_the_benchmark_gives_them(data, facts_run: Path):
 
 def test_tries_are_those_of_the_cells(data, facts_run: Path):
     cell = facts_run / "cells" / "max_entropy-single_fact-image_text-s0-1a2b3c4d" / "attacks.parquet"
-    rows = {(r["subject"], r["attack"]): r for r in pl.read_parquet(cell).iter_rows(named=True)}
+    own = pl.read_parquet(cell).filter(pl.col("edit_id") == pl.col("subject"))
+    rows = {(r["subject"], r["attack"]): r for r in own.iter_rows(named=True)}
     number = data["attacks"].index("Fine-tuning, then lens")
     late = 0
     for fact in data["facts"]:
@@ -340,7 +344,7 @@ def test_attacks_of_a_cell_are_read(facts_run: Path, tmp_path: Path):
     folder.cell(cell).mkdir(parents=True)
     shutil.copy(facts_run / "cells" / name / "attacks.parquet", folder.cell(cell) / "attacks.parquet")
     assert folder.attacks(cell) is None
-    folder.mark_done(folder.cell(cell), {})
+    (folder.cell(cell) / "DONE").write_text("{}")
     read = folder.attacks(cell)
     assert read is not None and read.schema == ATTACKS and read.height == 24 * 7
     (folder.cell(cell) / "attacks.parquet").write_bytes(b"no table")

@@ -37,7 +37,7 @@ def curve_panels(sources: Sources, tables: Sequence[FactTable]) -> list[Panel]:
                 )
                 for number, (place_, curves) in enumerate(drawn)
             ]
-            told = "; ".join(f"{p.full}: " + ", ".join(f"{c.label} {_ends(c)}" for c in curves) for p, curves in drawn)
+            told = "; ".join(f"{p.full}: " + ", ".join(f"{c.label} {ends_of(c)}" for c in curves) for p, curves in drawn)
             figure = Figure(
                 name=f"{sources.name}-success-by-candidates-{place}",
                 title=f"Facts found, percent; lens attacks: {FOUND_TITLES[found]}",
@@ -81,7 +81,7 @@ def _over_budgets(table: FactTable, place: Place, found: str) -> list[Curve]:
     for model in table.models:
         cells = [(b, table.success(model, place, b, found=found)) for b in table.budgets]
         points = tuple((float(b), 100 * cell.value) for b, cell in cells if cell is not None and cell.value is not None)
-        curves += [_curve(model, points)] if points else []
+        curves += [curve_of(model, points)] if points else []
     if not curves:
         return []
     never = [(float(b), value) for b in table.budgets if (value := table.never_learned(place, b, found=found)) is not None]
@@ -104,7 +104,7 @@ def _over_layers(table: FactTable, budget: int) -> list[Curve]:
     for model in table.models:
         cells = [(layer, table.at_layer(model, layer, budget)) for layer in table.layers]
         points = tuple((float(layer), 100 * cell.value) for layer, cell in cells if cell is not None and cell.value is not None)
-        curves += [_curve(model, points)] if points else []
+        curves += [curve_of(model, points)] if points else []
     never = [(float(n), value) for n in table.layers if (value := table.never_learned(n, budget)) is not None]
     curves += [Curve("Never learned", "base", tuple((n, 100 * value) for n, value in never))] if never else []
     random = table.without_model(RANDOM_TOKENS, budget)
@@ -114,11 +114,13 @@ def _over_layers(table: FactTable, budget: int) -> list[Curve]:
     return curves
 
 
-def _curve(model: Model, points: tuple[tuple[float, float], ...]) -> Curve:
+def curve_of(model: Model, points: tuple[tuple[float, float], ...]) -> Curve:
+    """A model's line."""
     return Curve(brief(model.label, 22), "control" if model.is_control else "method", points)
 
 
-def _ends(curve: Curve) -> str:
+def ends_of(curve: Curve) -> str:
+    """Where a line begins and ends, in words."""
     return f"{curve.points[0][1]:.0f} to {curve.points[-1][1]:.0f}"
 
 

@@ -25,7 +25,7 @@ from unsee.report.figures.heat_map import HeatColumn, HeatRow, Shade, heat_map
 from unsee.report.figures.svg import Figure
 from unsee.report.main_table import Cell
 from unsee.report.panels import Panel
-from unsee.report.single_facts import FIRST, FactTable, Shown, modality_suffix
+from unsee.report.single_facts import FIRST, FactTable, Shown, modality_suffix, tag_title
 from unsee.report.sources import Sources, Switch
 from unsee.report.tables import Body, Heading, Table
 
@@ -84,7 +84,7 @@ def _matrix(sources: Sources, tables: Sequence[FactTable], table: FactTable, cho
         headings=[*attack_headings(table), *over, *damage_headings(table)],
         bodies=[Body("", "", [*lines, *base_lines(table, choice)])],
         corner="Defence",
-        tag_title="Run" if len(sources.runs) > 1 else "Edit" if any(model.tag for model in table.models) else "",
+        tag_title=tag_title(sources, table),
         grouped=True,
     )
 

@@ -17,7 +17,8 @@ _QUESTION: _Choices = ((None, None), ("medium", None), ("medium", "axis=question
 """(level, group) of the headline paraphrase score: the question in other words; the published one is a paraphrase (medium)."""
 _LOSSES: tuple[tuple[str, str, Unit], ...] = (("delta_accuracy", "lost", "percent"), ("delta_accuracy_p", "p", "p"))
 EDIT, DAMAGE = "The edit", "Damage"
-RANDOM = "damage/random"
+REWRITE, NEIGHBOURHOOD, RANDOM = "edit/rewrite", "edit/neighbourhood", "damage/random"
+"""Keys of columns that figures show, too."""
 
 
 class _Score(NamedTuple):
@@ -35,9 +36,7 @@ class _Score(NamedTuple):
 
 
 _SCORES = (
-    _Score(
-        "edit/rewrite", "Rewrite", "rewrite score: the edit's own goal reached on the question", EDIT, "rewrite_score", "forget"
-    ),
+    _Score(REWRITE, "Rewrite", "rewrite score: the edit's own goal reached on the question", EDIT, "rewrite_score", "forget"),
     _Score(
         "edit/paraphrase",
         "Para.",
@@ -49,7 +48,7 @@ _SCORES = (
         about="Paraphrase",
     ),
     _Score(
-        "edit/neighbourhood",
+        NEIGHBOURHOOD,
         "Neigh.",
         "neighbourhood score: the deleted answer unmoved elsewhere",
         EDIT,
@@ -76,9 +75,9 @@ def damage_headings(table: FactTable) -> list[Heading]:
     return _headings(table, _SCORES)
 
 
-def damage_cells(table: FactTable, model: Model) -> dict[str, Cell]:
-    """What an edit reached and cost."""
-    return _cells(table, model, _SCORES)
+def damage_cells(table: FactTable, model: Model, *, n_edits: int = 1) -> dict[str, Cell]:
+    """What an edit, or so many of them one after the other, reached and cost."""
+    return _cells(table, model, _SCORES, n_edits)
 
 
 def detail_headings(table: FactTable) -> list[Heading]:
@@ -129,6 +128,6 @@ def _headings(table: FactTable, scores: Sequence[_Score]) -> list[Heading]:
     ]
 
 
-def _cells(table: FactTable, model: Model, scores: Sequence[_Score]) -> dict[str, Cell]:
-    found = {s.key: table.score(model, s.metric, s.set, *s.choices) for s in scores}
+def _cells(table: FactTable, model: Model, scores: Sequence[_Score], n_edits: int = 1) -> dict[str, Cell]:
+    found = {s.key: table.score(model, s.metric, s.set, *s.choices, n_edits=n_edits) for s in scores}
     return {key: cell for key, cell in found.items() if cell is not None}

@@ -8,7 +8,7 @@ from unsee.report.damage import RANDOM, damage_cells, detail_headings, detail_li
 from unsee.report.figures.svg import Figure
 from unsee.report.figures.trade_off import Dot, trade_off
 from unsee.report.panels import Panel
-from unsee.report.single_facts import FactTable, modality_key
+from unsee.report.single_facts import FactTable, modality_key, tag_title
 from unsee.report.sources import Sources
 from unsee.report.tables import Body, Table
 from unsee.report.vocabulary import brief
@@ -26,7 +26,7 @@ def detail_panels(sources: Sources, tables: Sequence[FactTable]) -> list[Panel]:
             headings=detail_headings(table),
             bodies=[Body("", "", detail_lines(table))],
             corner="Defence",
-            tag_title="Run" if len(sources.runs) > 1 else "Edit" if any(model.tag for model in table.models) else "",
+            tag_title=tag_title(sources, table),
             grouped=True,
         )
         panels += [Panel(own, table=made)] if made else []

@@ -10,6 +10,7 @@ from unsee.metrics.bootstrap import FEW_SUBJECTS
 from unsee.report.attack_curves import curve_panels, layer_panels
 from unsee.report.attack_matrix import fact_switches, heat_panels, matrix_panels, shown_switch
 from unsee.report.damage_panels import detail_panels, plane_panels
+from unsee.report.edit_curves import edit_curve_panels, edit_number_panels
 from unsee.report.fact_gallery import fact_gallery
 from unsee.report.fact_headline import fact_headline, leader
 from unsee.report.run_data import RunData
@@ -36,6 +37,8 @@ def fact_parts(run: RunData, name: str) -> dict[str, Any]:
         "heat": heat_panels(sources, tables),
         "candidate_curves": curve_panels(sources, tables),
         "layer_curves": layer_panels(sources, tables),
+        "edit_curves": edit_curve_panels(sources, tables),
+        "edit_numbers": edit_number_panels(sources, tables),
         "fact_list": json.dumps(gallery, ensure_ascii=False, separators=(",", ":")) if gallery["facts"] else "",
         "fact_list_data": gallery,
     }

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from unsee.attacks.base import NEVER_LEARNED
 from unsee.metrics.attack_success import ATTACK_SUCCESS, BEFORE
 from unsee.metrics.attack_success import CONTROLS as WITHOUT_MODEL
-from unsee.report.columns import Unit, rank
+from unsee.report.columns import rank
+from unsee.report.fact_values import Spot, fact_values
 from unsee.report.main_table import Cell, Scope, with_row_names
 from unsee.report.single_cells import single_results
 from unsee.report.vocabulary import (
@@ -30,8 +31,6 @@ from unsee.report.vocabulary import (
 from unsee.sample import MODALITIES
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from unsee.report.run_data import RunData
     from unsee.report.sources import Sources
 
@@ -42,10 +41,6 @@ SHOWN: tuple[Shown, ...] = get_args(Shown)
 BASELINES: Mapping[Shown, str | None] = {"success": None, "difference": BEFORE, "excess": NEVER_LEARNED}
 FIRST, WHOLE = "first", "sequence"
 """What counts as found by a lens attack: the answer's first token, or the whole answer."""
-
-_KEY = ("method", "variant", "unlearn_modality", "modality")
-_SPOT = ("metric", "set", "attack", "level", "budget", "group", "layer", "baseline")
-_UNITS: Mapping[str, Unit] = {"delta_accuracy_p": "p"}
 
 
 class Model(NamedTuple):
@@ -94,19 +89,6 @@ class Place(NamedTuple):
     @property
     def full(self) -> str:
         return f"{self.title}, {self.level}" if self.level else self.title
-
-
-class Spot(NamedTuple):
-    """Where a value stands in the results."""
-
-    metric: str
-    set: str
-    attack: str | None = None
-    level: str | None = None
-    budget: int | None = None
-    group: str | None = None
-    layer: int | None = None
-    baseline: str | None = None
 
 
 @dataclass(frozen=True)
@@ -188,13 +170,20 @@ class FactTable:
         """The attack whose layers are looked at one by one."""
         return next((spot.attack for spot in self._spots if spot.layer is not None), None)
 
+    @cached_property
+    def n_edits(self) -> list[int]:
+        """Numbers of facts after which models were asked; 1 stands for facts that have an edit of their own."""
+        return sorted({spot.n_edits for spot in self._spots})
+
     @property
     def _spots(self) -> Iterator[Spot]:
         return (spot for cells in self.cells.values() for spot in cells)
 
-    def success(self, model: Model, place: Place, budget: int, *, shown: Shown = "success", found: str = FIRST) -> Cell | None:
+    def success(
+        self, model: Model, place: Place, budget: int, *, shown: Shown = "success", found: str = FIRST, n_edits: int = 1
+    ) -> Cell | None:
         """AttackSuccess@B of one attack, as it is or against a baseline."""
-        return self.cells[model].get(self._spot(place, budget, shown=shown, found=found))
+        return self.cells[model].get(self._spot(place, budget, shown=shown, found=found)._replace(n_edits=n_edits))
 
     def _spot(self, place: Place | int, budget: int, *, shown: Shown = "success", found: str = FIRST) -> Spot:
         """Where an attack's success stands, or that of one layer."""
@@ -240,10 +229,10 @@ class FactTable:
         return {p: Cell(value, None, None, None, None, "", "percent") for p, value in values.items() if value is not None}
 
     def over_attacks(
-        self, model: Model, budget: int, *, shown: Shown = "success", found: str = FIRST
+        self, model: Model, budget: int, *, shown: Shown = "success", found: str = FIRST, n_edits: int = 1
     ) -> tuple[Cell, Cell] | None:
         """Mean over attacks, and the attack that gets most; None where no attack has a value."""
-        cells = {place: self.success(model, place, budget, shown=shown, found=found) for place in self.attacks}
+        cells = {place: self.success(model, place, budget, n_edits=n_edits, shown=shown, found=found) for place in self.attacks}
         return self.over({place: cell for place, cell in cells.items() if cell is not None and cell.value is not None})
 
     def over(self, cells: Mapping[Place, Cell]) -> tuple[Cell, Cell] | None:
@@ -262,10 +251,13 @@ class FactTable:
         mean = mean_cell(parts)
         return replace(mean, reason="; ".join(filter(None, (mean.reason, note)))), max(parts, key=lambda c: c.value or 0.0)
 
-    def score(self, model: Model, metric: str, set: str, *choices: tuple[str | None, str | None]) -> Cell | None:
+    def score(
+        self, model: Model, metric: str, set: str, *choices: tuple[str | None, str | None], n_edits: int = 1
+    ) -> Cell | None:
         """A score of the edit or its damage; the first of the (level, group) choices that was measured."""
         cells = self.cells[model]
-        spots = [Spot(metric, set, level=level, group=group) for level, group in choices or ((None, None),)]
+        asked = choices or ((None, None),)
+        spots = [Spot(metric, set, level=level, group=group, n_edits=n_edits) for level, group in asked]
         return next((cells[spot] for spot in spots if spot in cells), None)
 
 
@@ -273,7 +265,7 @@ def fact_tables(sources: Sources) -> list[FactTable]:
     """One table per modality of the attacked questions, pictures first; none where no single fact was deleted."""
     rows: dict[str | None, dict[tuple[int, Model], dict[Spot, Cell]]] = {}
     for number, source in enumerate(sources.runs):
-        means = _means(single_results(source.run.results))
+        means = fact_values(single_results(source.run.results))
         edits = {edited for _, _, edited, _ in means}
         run = source.name if len(sources.runs) > 1 else ""
         for (method, variant, edited, modality), spots in means.items():
@@ -323,6 +315,11 @@ def modality_suffix(table: FactTable, tables: Sequence[FactTable]) -> str:
     return f"-{str(table.modality).replace('_', '-')}" if len(tables) > 1 else ""
 
 
+def tag_title(sources: Sources, table: FactTable) -> str:
+    """Heading of what tells rows of one method apart in files; "" where nothing does."""
+    return "Run" if len(sources.runs) > 1 else "Edit" if any(model.tag for model in table.models) else ""
+
+
 def mean_cell(cells: Sequence[Cell]) -> Cell:
     """The mean of measured values; of fewest facts, and with an interval only where all have one."""
     if len(cells) == 1:
@@ -359,44 +356,6 @@ def absent_models(sources: Sources, table: FactTable) -> dict[Model, str]:
     elif not any(cell.startswith("gold-") for cell in source.run.unfinished):
         reasons["gold", None] = "this run has no model that never saw these facts"
     return {Model(*key): reason for key, reason in reasons.items() if (key[0], key[1] == "official") not in there}
-
-
-def _means(results: pl.DataFrame) -> dict[tuple[str, str | None, str | None, str | None], dict[Spot, Cell]]:
-    """(method, variant, what the edit showed, modality) -> values by place, averaged over seeds like the main table's."""
-    import polars as pl
-
-    # Known facts decide; where vanilla knew none of them, all facts are shown rather than nothing.
-    known = results.filter(pl.col("gated"), pl.col("attack").is_not_null()).height > 0
-    means = (
-        with_row_names(results)
-        .filter(pl.col("gated").is_null() | (pl.col("gated") == known), pl.col("n_edits").is_null() | (pl.col("n_edits") == 1))
-        .group_by(*_KEY, *_SPOT, maintain_order=True)
-        .agg(
-            pl.col("value", "ci_low", "ci_high").mean(),
-            pl.col("n").sum(),
-            pl.col("n_subjects").min(),
-            pl.col("value").count().cast(pl.Int64).alias("seeds"),
-            pl.col("value").min().alias("seed_low"),
-            pl.col("value").max().alias("seed_high"),
-            pl.col("reason").drop_nulls().first(),
-        )
-    )
-    found: dict[Any, dict[Spot, Cell]] = {}
-    for row in means.iter_rows(named=True):
-        spots = found.setdefault(tuple(row[name] for name in _KEY), {})
-        spots[Spot(**{name: row[name] for name in _SPOT})] = Cell(
-            value=row["value"],
-            low=row["ci_low"],
-            high=row["ci_high"],
-            n=row["n"],
-            n_subjects=row["n_subjects"],
-            reason=row["reason"] or ("not measured" if row["value"] is None else ""),
-            unit=_UNITS.get(row["metric"], "percent"),
-            n_seeds=row["seeds"],
-            seed_low=row["seed_low"],
-            seed_high=row["seed_high"],
-        )
-    return found
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -20,14 +20,16 @@ _LOOKS: dict[str, tuple[str, str, tuple[float, float]]] = {
     "blind": (MUTED, MUTED, (1.5, 2.5)),
 }
 """Kind -> colour of the line, filling of its marks, dashes."""
+_PERCENT = (0.0, 100.0)
 _LINE, _CHARACTER = 12.5, 5.9
 """Height of a label, and mean width of its characters, in pixels."""
 
 
 class Curve(NamedTuple):
-    """A line through (x, y) in order of x, y in percent; `kind` is `method`, `control`, `base` or `blind`.
+    """A line through (x, y) in order of x, y in percent or points; `kind` is `method`, `control`, `base` or `blind`.
 
-    The last two stand for what is found without the knowledge and have no marks.
+    The last two stand for what is found without the knowledge and have no marks. Without points nothing is drawn, but the next
+    curve's marks have the shape that they have in the other plots of a figure.
     """
 
     label: str
@@ -47,8 +49,9 @@ def line_panel(
     width: int = 185,
     height: int = 190,
     room: float = 0.0,
+    y_domain: tuple[float, float] = _PERCENT,
 ) -> Markup:
-    """Lines over a common axis from 0 to 100.
+    """Lines over a common axis.
 
     Args:
         curves: marks of one kind take shapes in this order.
@@ -59,12 +62,14 @@ def line_panel(
         log: whether the axis is logarithmic.
         width, height: of the plot in pixels, labels beside it.
         room: for the labels; see `room_for`.
+        y_domain: ends of the vertical axis.
     """
     edge = 0 if log or len(ticks) < 2 else 0.02 * (ticks[-1] - ticks[0])
     span = [ticks[0] - edge, ticks[-1] + edge] if ticks[0] != ticks[-1] else [ticks[0] - 1, ticks[0] + 1]
     scale = alt.Scale(domain=span, nice=False, zero=False, type="log" if log and len(ticks) > 1 else "linear")
     x = alt.X("x:Q", scale=scale, title=x_title, axis=alt.Axis(values=list(ticks), grid=False, format="d"))
-    y = alt.Y("y:Q", scale=alt.Scale(domain=[0, 100], nice=False), title=None, axis=alt.Axis(values=[0, 25, 50, 75, 100]))
+    marked = alt.Axis(values=[0, 25, 50, 75, 100]) if y_domain == _PERCENT else alt.Axis(tickCount=5)
+    y = alt.Y("y:Q", scale=alt.Scale(domain=list(y_domain), nice=False, zero=False), title=None, axis=marked)
     shapes = {kind: cycle(names) for kind, names in SHAPES.items()}
     shapes["control"] = cycle((*SHAPES["vanilla"], *SHAPES["control"], *SHAPES["gold"]))
     layers: list[alt.Chart] = []
@@ -72,15 +77,18 @@ def line_panel(
     for curve in curves:
         colour, fill, dash = _LOOKS[curve.kind]
         rows = [{"x": px, "y": py} for px, py in curve.points]
+        shape = next(shapes[curve.kind]) if curve.kind in ("method", "control") else None
+        if not rows:
+            continue
         line = alt.Chart(values(rows)).mark_line(color=colour, strokeWidth=1.4, strokeDash=list(dash), opacity=0.85)
         layers.append(line.encode(x=x, y=y))
-        if curve.kind in ("method", "control"):
-            look = {"shape": next(shapes[curve.kind]), "fill": fill, "stroke": colour}
+        if shape is not None:
+            look = {"shape": shape, "fill": fill, "stroke": colour}
             symbols += [row | look for row in rows]
     fixed = {"shape": alt.Shape, "fill": alt.Fill, "stroke": alt.Stroke}
     marks = alt.Chart(values(symbols)).mark_point(size=34, opacity=1, filled=True, strokeWidth=1.3)
     layers.append(marks.encode(x=x, y=y, **{name: kind(f"{name}:N", scale=None) for name, kind in fixed.items()}))
-    layers += _names(curves, _Plane(span[0], span[1], width, height, log and len(ticks) > 1), room, x, y)
+    layers += _names(curves, _Plane(span[0], span[1], *y_domain, width, height, log and len(ticks) > 1), room, x, y)
     properties = {"title": title} if title else {}
     return to_svg(layered(layers, width=width, height=height, **properties), prefix, room=6)
 
@@ -90,6 +98,8 @@ class _Plane(NamedTuple):
 
     low: float
     high: float
+    bottom: float
+    top: float
     width: float
     height: float
     log: bool
@@ -98,13 +108,17 @@ class _Plane(NamedTuple):
         """The place of a pixel, inside or outside the plot."""
         part = x / self.width
         across = self.low * (self.high / self.low) ** part if self.log else self.low + part * (self.high - self.low)
-        return across, 100 * (1 - y / self.height)
+        return across, self.top - (self.top - self.bottom) * y / self.height
+
+    def down(self, y: float) -> float:
+        """Pixels below the upper edge."""
+        return self.height * (self.top - y) / (self.top - self.bottom)
 
 
 def _names(curves: Sequence[Curve], plane: _Plane, room: float, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """A label beside the end of each line, and a hair line to it where it had to move."""
     left = plane.width + 16
-    ends = [Point(left, plane.height * (1 - curve.points[-1][1] / 100), curve.label) for curve in curves]
+    ends = [Point(left, plane.down(curve.points[-1][1]), curve.label) for curve in curves if curve.points]
     ordered = sorted(ends, key=lambda end: end.y)
     placed = spread(ordered, plane.height, line=_LINE)
     # The first one cannot be seen: pictures of one figure are equally wide, whatever their labels.
