@@ -105,8 +105,9 @@ def answered(experiment: Experiment, records: pl.DataFrame) -> pl.DataFrame:
     """Records of the questions that are scored, each once: of a single-fact cell, those about the fact that was edited."""
     import polars as pl
 
-    own = pl.col("edit_id").is_null() | (pl.col("edit_id") == pl.col("subject"))
-    return records.filter(pl.col("protocol").is_in(experiment.answer.protocols), own)
+    from unsee.metrics.frames import of_own_edit
+
+    return records.filter(pl.col("protocol").is_in(experiment.answer.protocols), of_own_edit())
 
 
 def judge(

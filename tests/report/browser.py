@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,13 @@ class Browser:
         answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def wait(self, condition: str) -> None:
+        """Until a JavaScript condition holds."""
+        end = time.monotonic() + 30
+        while not self.run(condition):
+            assert time.monotonic() < end, condition
+            time.sleep(0.05)
 
     def press(self, key: str, code: int) -> None:
         """Press and release a key."""

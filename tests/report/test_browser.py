@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,6 @@ from fabricate import HOSTILE, HOSTILE_NAME
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs headless Chromium")]
 
 SHOWN = "[...document.querySelectorAll('{} > .panel')].filter(p => !p.hidden)"
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture
@@ -41,18 +33,10 @@ def states_page(states_run: Path) -> Path:
     return write_report(states_run)
 
 
-def wait(browser: Browser, condition: str) -> None:
-    """Until a JavaScript condition holds."""
-    end = time.monotonic() + 30
-    while not browser.run(condition):
-        assert time.monotonic() < end, condition
-        time.sleep(0.05)
-
-
 def load(browser: Browser, page: Path, **how: object) -> None:
     """Open a page and wait until what is packed and shown has been unpacked."""
     browser.open(page, **how)  # type: ignore[arg-type]
-    wait(browser, "!document.querySelector('[aria-busy]') && !document.querySelector('#gallery[data-packed]')")
+    browser.wait("!document.querySelector('[aria-busy]') && !document.querySelector('#gallery[data-packed]')")
 
 
 def choose(browser: Browser, name: str, value: str) -> None:
@@ -62,7 +46,7 @@ def choose(browser: Browser, name: str, value: str) -> None:
         f" if (s) {{ s.value = '{value}'; s.dispatchEvent(new Event('change', {{bubbles: true}})); }}"
         f" else document.querySelector('input[name={name}][value=\"{value}\"]').click(); }})()"
     )
-    wait(browser, "!document.querySelector('[aria-busy]')")
+    browser.wait("!document.querySelector('[aria-busy]')")
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -238,7 +222,7 @@ def test_each_answer_stands_beside_truth_vanilla_and_gold(browser: Browser, page
     names = f"[...{first}.querySelectorAll('.body > .replies .model')].map(m => m.textContent).join()"
     assert browser.run(names) == "Truth,Vanilla,Gold,NPO"
     browser.run(f"{first}.querySelector('details').open = true")
-    wait(browser, f"{first}.querySelectorAll('details .model').length === 4")
+    browser.wait(f"{first}.querySelectorAll('details .model').length === 4")
 
 
 def test_search_and_more(browser: Browser, page: Path):

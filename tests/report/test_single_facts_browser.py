@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -18,34 +16,20 @@ ENTRIES = "[...document.querySelectorAll('#fact-list .entry')]"
 TITLE = "document.querySelector('{} > .panel:not([hidden]) figcaption').firstChild.textContent.trim()"
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
-
-
 @pytest.fixture
 def page(facts_run: Path, facts_page: str) -> Path:
     return facts_run / "report.html"
 
 
-def wait(browser: Browser, condition: str) -> None:
-    end = time.monotonic() + 30
-    while not browser.run(condition):
-        assert time.monotonic() < end, condition
-        time.sleep(0.05)
-
-
 def load(browser: Browser, page: Path, **how: object) -> None:
     browser.open(page, **how)  # type: ignore[arg-type]
-    wait(browser, "!document.querySelector('[aria-busy]') && !document.querySelector('#fact-list[data-packed]')")
+    browser.wait("!document.querySelector('[aria-busy]') && !document.querySelector('#fact-list[data-packed]')")
 
 
 def pick(browser: Browser, name: str, value: str) -> None:
     """A radio button of the page."""
     browser.run(f"document.querySelector('input[name={name}][value=\"{value}\"]').click()")
-    wait(browser, "!document.querySelector('[aria-busy]')")
+    browser.wait("!document.querySelector('[aria-busy]')")
 
 
 def narrow(browser: Browser, **filters: str) -> int:
@@ -171,7 +155,7 @@ def test_hostile_words_are_shown_as_text(browser: Browser, page: Path):
 def test_every_defence_and_attack_of_a_fact(browser: Browser, page: Path):
     load(browser, page)
     browser.run("[...document.querySelectorAll('#fact-list .entry details')][1].open = true")
-    wait(browser, "document.querySelectorAll('#fact-list .entry details table').length === 1")
+    browser.wait("document.querySelectorAll('#fact-list .entry details table').length === 1")
     table = "document.querySelector('#fact-list .entry details table')"
     assert browser.run(f"[{table}.tBodies[0].rows.length, {table}.tHead.rows[0].cells.length]") == [10, 8]
     assert browser.run(f"[...{table}.querySelectorAll('td.right, td.wrong')].every(c => /found|hidden/.test(c.textContent))")

@@ -42,6 +42,11 @@ def fact_of(sample: Sample) -> str:
     return sample.fact
 
 
+def of_own_edit() -> pl.Expr:
+    """Rows of models without an edit, and those about the very fact that the model's edit deleted."""
+    return pl.col("edit_id").is_null() | (pl.col("edit_id") == pl.col("subject"))
+
+
 def truth_frame(samples: Iterable[Sample]) -> pl.DataFrame:
     """One row per sample in schema TRUTH.
 

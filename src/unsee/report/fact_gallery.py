@@ -53,14 +53,13 @@ def fact_gallery(
         whole number, positions of first token and whole answer or 0, the right candidate or -1, prompts that were refused),
         or null where it was not made.
     """
-    import polars as pl
+    from unsee.metrics.frames import of_own_edit
 
     cells = fact_cells(run)
     tries: dict[str, dict[tuple[Model, Place], _Try]] = {}
     # Models that several facts were deleted from are attacked on each of them once more.
-    own_edit = pl.col("edit_id").is_null() | (pl.col("edit_id") == pl.col("subject"))
     for model, cell in cells.items():
-        for row in run.attacks(cell).filter(own_edit).iter_rows(named=True):
+        for row in run.attacks(cell).filter(of_own_edit()).iter_rows(named=True):
             tries.setdefault(row["sample_id"], {})[model, Place(row["attack"], row["level"])] = row
     models = [model for model in cells if any(key[0] == model for own in tries.values() for key in own)]
     places = sorted({place for own in tries.values() for _, place in own}, key=_order)
