@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from unsee.benchmarks.base import Benchmark
+    from unsee.benchmarks.base import Benchmark, TrainingModality
     from unsee.experiment import Cell, Experiment
+    from unsee.methods.base import Side
     from unsee.models.model import Model
     from unsee.progress import Advance
     from unsee.sample import Sample
@@ -191,3 +192,22 @@ def edits_single_facts(experiment: Experiment, cell: Cell) -> bool:
     from unsee.methods import acts_while_answering
 
     return cell.is_single_fact and not cell.is_learned and not acts_while_answering(experiment.plan(cell.entry).method)
+
+
+def training_questions(
+    experiment: Experiment, benchmark: Benchmark, cell: Cell, side: Side, *, modality: TrainingModality | None = None
+) -> list[Sample]:
+    """What a cell trains on about one side of its request; shown as the cell says unless a modality is given."""
+    from unsee.benchmarks.base import asked_both_ways
+
+    shown = modality or training_modality(cell.modality)
+    ask = partial(benchmark.training, set=side, ratio=cell.ratio, seed=cell.draw)
+    if not experiment.unlearn.paired:
+        return ask(modality=shown)
+    return [sample for sample in asked_both_ways(ask(modality="both")) if shown in ("both", sample.modality)]
+
+
+def training_modality(modality: str) -> TrainingModality:
+    """What training questions show for an unlearning modality; `mixed` and the controls' `none` mean both."""
+    known: dict[str, TrainingModality] = {"image_text": "image_text", "text": "text"}
+    return known.get(modality, "both")

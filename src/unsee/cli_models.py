@@ -269,7 +269,7 @@ def _unlearning_data(
         return read_jsonl(forget, set="forget"), read_jsonl(retain) if retain else []
     if forget or retain:
         raise ConfigError("--benchmark and --forget/--retain exclude each other; give one of them")
-    from unsee.experiment import training_modality
+    from unsee.cell_questions import training_modality
 
     shown = training_modality(modality)
     return (

@@ -13,6 +13,9 @@ from unsee.sample import SetName
 UnlearnModality = Literal["image_text", "text", "mixed"]
 Requests = Literal["ratio", "single_fact"]
 
+NOISE_SEED_STEP = 1000
+"""The second gold of seed s is trained with seed s + 1000; its forget subjects are those of s."""
+
 
 @dataclass(frozen=True)
 class BenchmarkTable:

@@ -14,15 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.attacks.base import NEVER_LEARNED
 from unsee.attacks.running import by_fact, check_attacks, strangers_to
-from unsee.cell_questions import CellQuestions, ask, cell_questions, edits_single_facts
+from unsee.cell_questions import CellQuestions, ask, cell_questions, edits_single_facts, training_questions
 from unsee.errors import ConfigError
-from unsee.experiment import Cell, Experiment, read_experiment, training_modality
+from unsee.experiment import Cell, Experiment, read_experiment
 from unsee.fact_edits import check_unseen, edit_facts
 from unsee.files import only_writer, storage_problem, write_parquet
 from unsee.learned_models import LearnedModels, learned_names
@@ -35,8 +35,7 @@ from unsee.sample import SETS
 if TYPE_CHECKING:
     import polars as pl
 
-    from unsee.benchmarks.base import Benchmark, TrainingModality
-    from unsee.methods.base import Side
+    from unsee.benchmarks.base import Benchmark
     from unsee.models.model import Model
     from unsee.sample import Sample
     from unsee.training_state import Waypoints
@@ -389,16 +388,3 @@ class _Runner:
 
     def _questions(self, cell: Cell) -> CellQuestions:
         return cell_questions(self.experiment, self.benchmark, cell)
-
-
-def training_questions(
-    experiment: Experiment, benchmark: Benchmark, cell: Cell, side: Side, *, modality: TrainingModality | None = None
-) -> list[Sample]:
-    """What a cell trains on about one side of its request; shown as the cell says unless a modality is given."""
-    from unsee.benchmarks.base import asked_both_ways
-
-    shown = modality or training_modality(cell.modality)
-    ask = partial(benchmark.training, set=side, ratio=cell.ratio, seed=cell.draw)
-    if not experiment.unlearn.paired:
-        return ask(modality=shown)
-    return [sample for sample in asked_both_ways(ask(modality="both")) if shown in ("both", sample.modality)]

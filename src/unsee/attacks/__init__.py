@@ -46,14 +46,18 @@ def attack_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(made.name for made in BUILT_IN), *(entry.name for entry in entry_points(group=GROUP))]))
 
 
+def attack_name(entry: str) -> str:
+    """`rephrase-question:easy` -> `rephrase_question`."""
+    return entry.partition(":")[0].replace("-", "_")
+
+
 def load_attack(name: str, **options: Any) -> Attack:
     """An attack by name, `-` and `_` alike, with its options; `rephrase_question:easy` is short for `level="easy"`.
 
     Raises:
         ConfigError: unknown name or option (the nearest is offered), or a value of the wrong type.
     """
-    bare, _, level = name.partition(":")
-    wanted = bare.replace("-", "_")
+    wanted, level = attack_name(name), name.partition(":")[2]
     if level:
         options = {"level": level, **options}
     for made in BUILT_IN:

@@ -182,7 +182,7 @@ def with_row_names(results: pl.DataFrame) -> pl.DataFrame:
     """
     import polars as pl
 
-    from unsee.experiment import NOISE_SEED_STEP
+    from unsee.experiment_tables import NOISE_SEED_STEP
 
     second = (pl.col("method") == "gold") & (pl.col("seed") >= NOISE_SEED_STEP)
     modality = pl.col("unlearn_modality")
