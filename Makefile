@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
+# Test files at once; each process computes with one thread.
+TEST_WORKERS ?= 2
 BIN := $(VENV)/bin
 
 .PHONY: demo test test-all lint install numbers clean
@@ -12,7 +14,7 @@ demo: $(VENV)/.installed
 	$(BIN)/unsee demo
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(TEST_WORKERS) --dist loadfile
 
 test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
