@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -53,35 +53,15 @@ class CellQuestions:
         near = (sample for sample in self.asked if sample.set == "neighbour_question")
         return {sample.id: answers[sample.subject] for sample in near if sample.subject in answers}
 
-    @cached_property
-    def _by_fact(self) -> dict[str, CellQuestions]:
-        panel = [sample for sample in self.asked if sample.set == "retain"]
-        own, disguises = _grouped(self.asked, set(self.facts)), _grouped(self.variants, set(self.facts))
-        return {
-            sample.subject: CellQuestions(
-                asked=(*own.get(sample.subject, ()), *panel),
-                attacked=tuple(one for one in self.attacked if one.subject == sample.subject),
-                variants=tuple(disguises.get(sample.subject, ())),
-                unrelated=self.unrelated,
-                targets={one.id: self.targets[one.id] for one in own.get(sample.subject, ()) if one.id in self.targets},
-            )
-            for sample in self.attacked
-        }
-
-    def about(self, fact: str) -> CellQuestions:
-        """What is asked after the edit of one fact: all about it and its neighbourhood, and the retain questions."""
-        return self._by_fact[fact]
-
-    def first(self, count: int) -> CellQuestions:
-        """What is asked after the first `count` facts were deleted from one model."""
-        facts = set(self.facts[:count])
-        about = [sample for sample in self.asked if sample.subject in facts or sample.set == "retain"]
+    def about(self, *facts: str) -> CellQuestions:
+        """What is asked once these facts were deleted: all about them and their neighbourhood, and the retain questions."""
+        asked = tuple(sample for sample in self.asked if sample.subject in facts or sample.set == "retain")
         return CellQuestions(
-            asked=tuple(about),
+            asked=asked,
             attacked=tuple(sample for sample in self.attacked if sample.subject in facts),
             variants=tuple(sample for sample in self.variants if sample.subject in facts),
             unrelated=self.unrelated,
-            targets={sample.id: self.targets[sample.id] for sample in about if sample.id in self.targets},
+            targets={sample.id: self.targets[sample.id] for sample in asked if sample.id in self.targets},
         )
 
 
@@ -103,6 +83,40 @@ def cell_questions(experiment: Experiment, benchmark: Benchmark, cell: Cell) -> 
         attacked=tuple(sample for sample in asked if sample.set == "forget" and sample.task == "generation"),
         variants=tuple(sample for sample in asked if sample.set == "test" and "fact" in sample.metadata),
         unrelated=tuple((aside or [sample for sample in asked if sample.set == "retain"])[:UNRELATED]),
+    )
+
+
+def answers(
+    model: Model,
+    questions: CellQuestions,
+    experiment: Experiment,
+    *,
+    cell: str,
+    seed: int,
+    edit_id: str | None = None,
+    store: Path | None = None,
+    progress: Advance | None = None,
+) -> pl.DataFrame:
+    """What a model answers, schema RECORDS; arguments as in `ask`."""
+    from unsee.answering import Protocol, answer
+    from unsee.answering.edit import edit_protocol
+
+    table = experiment.answer
+    protocols: list[str | Protocol] = list(table.protocols)
+    if questions.deleted or questions.targets:
+        protocols.append(edit_protocol(questions.deleted, questions.targets))
+    return answer(
+        model,
+        questions.asked,
+        protocols=protocols,
+        cell=cell,
+        edit_id=edit_id,
+        batch_size=table.batch_size,
+        truth_ratio=table.truth_ratio,
+        seed=seed,
+        shots=table.shots,
+        store=store,
+        progress=progress,
     )
 
 
@@ -130,26 +144,10 @@ def ask(
     """
     import polars as pl
 
-    from unsee.answering import Protocol, answer
-    from unsee.answering.edit import edit_protocol
     from unsee.attacks import attack_all
 
-    table = experiment.answer
-    protocols: list[str | Protocol] = list(table.protocols)
-    if questions.deleted or questions.targets:
-        protocols.append(edit_protocol(questions.deleted, questions.targets))
-    common: dict[str, Any] = {"cell": cell, "batch_size": table.batch_size, "seed": seed}
-    records = answer(
-        model,
-        questions.asked,
-        protocols=protocols,
-        truth_ratio=table.truth_ratio,
-        shots=table.shots,
-        store=store,
-        progress=stages[0],
-        edit_id=edit_id,
-        **common,
-    )
+    common: dict[str, Any] = {"cell": cell, "edit_id": edit_id, "seed": seed}
+    records = answers(model, questions, experiment, store=store, progress=stages[0], **common)
     if not experiment.attacks:
         return records, None
     found = attack_all(
@@ -159,7 +157,7 @@ def ask(
         variants=questions.variants,
         unrelated=questions.unrelated,
         budget=max(experiment.budgets),
-        edit_id=edit_id,
+        batch_size=experiment.answer.batch_size,
         skip_missing=True,
         store=None if store is None else store / "attack",
         progress=stages[1],
@@ -167,15 +165,6 @@ def ask(
     )
     read = [part.with_columns(pl.lit(key).alias("protocol")) if key else part for key, part in found.records.items()]
     return pl.concat([records, *read]), found.attacks
-
-
-def _grouped(samples: Iterable[Sample], subjects: set[str]) -> dict[str, list[Sample]]:
-    """Samples by the fact they are about, of these subjects."""
-    found: dict[str, list[Sample]] = {}
-    for sample in samples:
-        if sample.subject in subjects:
-            found.setdefault(sample.subject, []).append(sample)
-    return found
 
 
 def limited_retain(samples: Sequence[Sample], most: int | None) -> list[Sample]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,38 +28,33 @@ if TYPE_CHECKING:
     from unsee.methods.base import Method
     from unsee.models.model import Model
     from unsee.progress import Display
+    from unsee.sample import Sample
     from unsee.training import TrainReport
 
 
-@dataclass(frozen=True)
 class EditJournal:
     """What a single-fact cell has finished.
 
-    Attributes:
+    Args:
         folder: the cell's folder.
         edits: the cell's edits, in order; their places number them.
+
+    Attributes:
+        done: finished edits with what they did.
     """
 
-    folder: Path
-    edits: Sequence[str]
-
-    @property
-    def path(self) -> Path:
-        return self.folder / "edits.jsonl"
-
-    @property
-    def parts(self) -> Path:
-        return self.folder / "edits"
+    def __init__(self, folder: Path, edits: Sequence[str]) -> None:
+        self.folder = folder
+        self.path = folder / "edits.jsonl"
+        self.parts = folder / "edits"
+        self.numbers = {edit: number for number, edit in enumerate(edits)}
+        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
+        found = {line["edit_id"]: line for line in map(json.loads, text.splitlines())}
+        self.done = {edit: line for edit, line in found.items() if edit in self.numbers and self.part(edit).is_dir()}
 
     def part(self, edit: str) -> Path:
         """Folder of an edit's tables."""
-        return self.parts / f"{self.edits.index(edit):05d}"
-
-    def lines(self) -> dict[str, dict[str, Any]]:
-        """Finished edits with what they did."""
-        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
-        found = {line["edit_id"]: line for line in map(json.loads, text.splitlines())}
-        return {edit: line for edit, line in found.items() if edit in self.edits and self.part(edit).is_dir()}
+        return self.parts / f"{self.numbers[edit]:05d}"
 
     def add(self, edit: str, records: pl.DataFrame, attacks: pl.DataFrame | None, facts: Mapping[str, Any]) -> None:
         """A finished edit: its tables first, then its line, so that a line never lacks its tables."""
@@ -70,8 +65,8 @@ class EditJournal:
                 write_parquet(aside / "attacks.parquet", attacks)
 
         write_folder(self.part(edit), fill)
-        lines = {**self.lines(), edit: {"edit_id": edit, **facts}}
-        write_text(self.path, "".join(json.dumps(line) + "\n" for line in lines.values()))
+        self.done[edit] = {"edit_id": edit, **facts}
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in self.done.values()))
 
     def tables(self) -> tuple[pl.DataFrame, pl.DataFrame | None]:
         """Records and attacks of all edits, in order."""
@@ -80,7 +75,7 @@ class EditJournal:
         from unsee.schemas import ATTACKS, RECORDS
 
         remedy = f"remove {self.folder} and run again"
-        homes = [self.part(edit) for edit in self.edits]
+        homes = [self.part(edit) for edit in self.numbers]
         records = pl.concat([read_parquet(home / "records.parquet", schema=RECORDS, remedy=remedy) for home in homes])
         if not (homes[0] / "attacks.parquet").is_file():
             return records, None
@@ -108,7 +103,7 @@ def edit_facts(
     write_parquet(folder / "records.parquet", pl.concat([*before, records]))
     if attacks is not None:
         write_parquet(folder / "attacks.parquet", attacks)
-    lines = list(journal.lines().values())
+    lines = list(journal.done.values())
     return {
         "steps": sum(line["steps"] for line in lines),
         "tokens": sum(line["tokens"] for line in lines),
@@ -139,8 +134,9 @@ class _Editor:
         self.method = plan.method
         self.options = replace(plan.options, seed=cell.seed, loss_mask=unlearn.loss_mask)
         self.scope = Scope(modules=unlearn.modules, rank=unlearn.lora) if plan.method.scope is None else None
-        self.samples = {fact: questions.about(fact).attacked for fact in questions.facts}
-        self.done = journal.lines()
+        self.samples: dict[str, list[Sample]] = {}
+        for sample in questions.attacked:
+            self.samples.setdefault(sample.subject, []).append(sample)
 
     def before(self) -> list[pl.DataFrame]:
         """How likely the start model finds what the method is about to teach."""
@@ -149,11 +145,10 @@ class _Editor:
 
         if not self.questions.targets:
             return []
-        asked = [s for s in (*self.questions.asked, *self.questions.attacked) if s.id in self.questions.targets]
         return [
             answer(
                 self.start,
-                list({sample.id: sample for sample in asked}.values()),
+                [sample for sample in self.questions.asked if sample.id in self.questions.targets],
                 protocols=[edit_protocol({}, self.questions.targets)],
                 cell=self.cell.id,
                 batch_size=self.experiment.answer.batch_size,
@@ -172,7 +167,7 @@ class _Editor:
         for first in range(0, len(facts), size):
             # Groups are always the same, because rounding depends on who is edited beside whom.
             group = facts[first : first + size]
-            if all(fact in self.done for fact in group):
+            if all(fact in self.journal.done for fact in group):
                 continue
             began = time.monotonic()
             for edited in edit_each(
@@ -184,20 +179,20 @@ class _Editor:
                 scope=self.scope,
                 side_by_side=size,
             ):
-                if edited.fact in self.done:
+                if edited.fact in self.journal.done:
                     continue
                 self._ask(edited.fact, edited.model, self.questions.about(edited.fact), edited.report, began)
                 if self.experiment.unlearn.keep_edits:
                     home = self.journal.folder / "adapters" / self.journal.part(edited.fact).name
                     write_folder(home, edited.model.save)
-                show(len(self.done), len(self.journal.edits))
+                show(len(self.journal.done), len(self.journal.numbers))
                 began = time.monotonic()
 
     def one_after_the_other(self, lengths: Sequence[int]) -> None:
         """Facts deleted from one model, which is asked about all of them after some; an interrupted session deletes anew."""
         from unsee.unlearning import unlearn_with_report
 
-        if all(after_edits(length) in self.done for length in lengths):
+        if all(after_edits(length) in self.journal.done for length in lengths):
             return
         show = self.display.stage(f"deleting one after the other by {self.cell.method}")
         model, began = self.start, time.monotonic()
@@ -213,8 +208,8 @@ class _Editor:
             )
             model = done.model
             name = after_edits(count)
-            if count in lengths and name not in self.done:
-                self._ask(name, model, self.questions.first(count), done.report, began)
+            if count in lengths and name not in self.journal.done:
+                self._ask(name, model, self.questions.about(*self.questions.facts[:count]), done.report, began)
                 began = time.monotonic()
             show(count, max(lengths))
 
@@ -233,7 +228,6 @@ class _Editor:
             "ask_seconds": round(time.monotonic() - asking, 3),
         }
         self.journal.add(edit, records, attacks, line)
-        self.done[edit] = line
 
 
 def after_edits(count: int) -> str:

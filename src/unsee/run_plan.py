@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unsee.cell_questions import cell_questions, edits_single_facts, training_questions
+from unsee.cell_questions import CellQuestions, cell_questions, edits_single_facts, training_questions
 from unsee.experiment import Cell, Experiment
 from unsee.learned_models import learned_names
 from unsee.learning import taught
@@ -51,11 +51,12 @@ def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = ()) -> 
         if cell not in waiting:
             lines.append(f"done  {cell.id}")
             continue
-        trained, asked = _counts(experiment, benchmark, cell)
+        questions = cell_questions(experiment, benchmark, cell)
+        trained, asked = _counts(experiment, benchmark, cell, questions)
         seconds += trained / _TRAINED_PER_SECOND + asked * len(experiment.answer.protocols) / _ANSWERED_PER_SECOND
         parts = [f"{asked:,} questions asked", *([f"{trained:,} trained on"] if trained else [])]
         if cell.is_single_fact:
-            parts.append(f"{len(cell_questions(experiment, benchmark, cell).facts):,} facts attacked one by one")
+            parts.append(f"{len(questions.facts):,} facts attacked one by one")
         lines.append(f"cell  {cell.id}: {', '.join(parts)}")
     memory = _BASE_GIB + _COPIES_IN_MEMORY * _weights_gib(experiment.model)
     lines.append(f"{len(waiting)} cells to compute and {len(cells) - len(waiting)} done")
@@ -78,9 +79,9 @@ def _weights_gib(model: str) -> float:
     return halves * sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2**30
 
 
-def _counts(experiment: Experiment, benchmark: Benchmark, cell: Cell) -> tuple[int, int]:
+def _counts(experiment: Experiment, benchmark: Benchmark, cell: Cell, questions: CellQuestions) -> tuple[int, int]:
     """(questions trained on over all passes, questions asked in all states) of a cell."""
-    states, questions = experiment.states, cell_questions(experiment, benchmark, cell)
+    states = experiment.states
     attempts = len(questions.attacked) * sum(_prompts(attack) for attack in experiment.attacks)
     every, again = len(questions.asked) + attempts, bool(states.relearn) + len(states.bits)
     in_states = sum(sample.set in states.sets for sample in questions.asked) if states.sets else len(questions.asked)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from unsee.attacks.base import NEVER_LEARNED
 from unsee.attacks.running import by_fact, check_attacks, strangers_to
-from unsee.cell_questions import CellQuestions, ask, cell_questions, edits_single_facts, training_questions
+from unsee.cell_questions import CellQuestions, answers, ask, cell_questions, edits_single_facts, training_questions
 from unsee.errors import ConfigError
 from unsee.experiment import Cell, Experiment, read_experiment
 from unsee.fact_edits import check_unseen, edit_facts
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from unsee.benchmarks.base import Benchmark
     from unsee.models.model import Model
-    from unsee.sample import Sample
     from unsee.training_state import Waypoints
 
 
@@ -140,6 +139,7 @@ class _Runner:
         self.cells = cells
         self.display = display
         self._peak = 0.0
+        self._read: dict[tuple[float | None, int, bool], CellQuestions] = {}
         self.benchmark: Benchmark = load_experiment_benchmark(experiment)
         self.models = LearnedModels(experiment, folder, self.benchmark, display)
         if self.models.missing(self._waiting()):
@@ -149,22 +149,23 @@ class _Runner:
 
     def _check_attacks(self) -> None:
         """Refuse attacks that cannot work before any model time is spent."""
-        requests = {(cell.ratio, cell.draw, cell.method == NEVER_LEARNED): cell for cell in self._waiting()}
-        for cell in requests.values():
-            questions = self._questions(cell)
-            check_attacks(
-                self.models.start,
-                questions.attacked,
-                self.experiment.attacks,
-                variants=by_fact(questions.variants),
-                unrelated=strangers_to(questions.attacked, questions.unrelated),
-                budget=max(self.experiment.budgets),
-                skip_missing=True,
-            )
-            self._check_disguises(questions)
+        checked = set()
         for cell in self._waiting():
+            questions, asked = self._questions(cell), _asked_alike(cell)
+            if asked not in checked:
+                checked.add(asked)
+                check_attacks(
+                    self.models.start,
+                    questions.attacked,
+                    self.experiment.attacks,
+                    variants=by_fact(questions.variants),
+                    unrelated=strangers_to(questions.attacked, questions.unrelated),
+                    budget=max(self.experiment.budgets),
+                    skip_missing=True,
+                )
+                self._check_disguises(questions)
             if edits_single_facts(self.experiment, cell):
-                check_unseen(self.experiment.plan(cell.entry).method, self._questions(cell))
+                check_unseen(self.experiment.plan(cell.entry).method, questions)
 
     def _check_disguises(self, questions: CellQuestions) -> None:
         """Refuse an attack that has disguises of no fact; one that lacks those of some is made on the others."""
@@ -341,7 +342,7 @@ class _Runner:
         """Ask the further states of a model; controls that leave vanilla as it is have none of their own."""
         from unsee.states import further_states
 
-        if cell.method in ("do_nothing", "prompt_guard"):
+        if cell.method in ("do_nothing", "prompt_guard") or not self.experiment.states.asked:
             return
         states = further_states(
             model,
@@ -354,14 +355,23 @@ class _Runner:
         )
         sets = self.experiment.states.sets
         for state in states:
-            asked = [sample for sample in self._questions(cell).asked if state.asks(sample) and sample.set in (sets or SETS)]
-            self._answer(cell, state.model, self.folder.state(cell, state.name), asked, stage=f"answering, {state.name}")
+            asked = (sample for sample in self._questions(cell).asked if state.asks(sample) and sample.set in (sets or SETS))
+            answers(
+                state.model,
+                CellQuestions(tuple(asked)),
+                self.experiment,
+                cell=cell.id,
+                seed=cell.draw,
+                store=self.folder.state(cell, state.name),
+                progress=self.display.stage(f"answering, {state.name}"),
+            )
 
     def _ask(self, cell: Cell, model: Model, folder: Path) -> None:
         """Ask a cell's model everything and attack it; writes its records and attacks."""
         questions, stages = self._questions(cell), (self.display.stage("answering"), self.display.stage("attacking"))
         if not self.experiment.attacks:
-            self._answer(cell, model, folder, questions.asked)
+            asked = CellQuestions(questions.asked)
+            answers(model, asked, self.experiment, cell=cell.id, seed=cell.draw, store=folder, progress=stages[0])
             return
         store = folder / "asking"
         records, attacks = ask(model, questions, self.experiment, cell=cell.id, seed=cell.draw, store=store, stages=stages)
@@ -369,22 +379,15 @@ class _Runner:
         write_parquet(folder / "attacks.parquet", attacks)
         write_parquet(folder / "records.parquet", records)
 
-    def _answer(self, cell: Cell, model: Model, folder: Path, asked: Sequence[Sample], *, stage: str = "answering") -> None:
-        from unsee.answering import answer
-
-        table = self.experiment.answer
-        answer(
-            model,
-            asked,
-            protocols=table.protocols,
-            cell=cell.id,
-            batch_size=table.batch_size,
-            truth_ratio=table.truth_ratio,
-            seed=cell.draw,
-            shots=table.shots,
-            store=folder,
-            progress=self.display.stage(stage),
-        )
-
     def _questions(self, cell: Cell) -> CellQuestions:
-        return cell_questions(self.experiment, self.benchmark, cell)
+        """What a cell's model is asked, read once for the cells of a request."""
+        key = _asked_alike(cell)
+        if key not in self._read:
+            self._read = {other: read for other, read in self._read.items() if other[:2] == key[:2]}
+            self._read[key] = cell_questions(self.experiment, self.benchmark, cell)
+        return self._read[key]
+
+
+def _asked_alike(cell: Cell) -> tuple[float | None, int, bool]:
+    """The same for cells whose models are asked the same: ratio, draw, and whether it is about what nobody learned."""
+    return cell.ratio, cell.draw, cell.method == NEVER_LEARNED
