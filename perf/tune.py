@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import tomli_w
+from tuned_settings import keep_settings
 
 from unsee import load_benchmark, load_model
 from unsee.answering import answer
@@ -27,18 +27,12 @@ from unsee.metrics import CellInfo, known_facts, score
 from unsee.unlearning import unlearn_with_report
 
 RECORD = Path(__file__).with_name("tuned.json")
-SETTINGS = Path(__file__).parents[1] / "src/unsee/tuned.toml"
 METHODS = ("ga", "graddiff", "kl", "npo", "idk")
 GRID: Mapping[str, tuple[Any, ...]] = {"learning_rate": (5e-4, 1e-3, 1.5e-3, 2e-3), "epochs": (5,), "batch_size": (16,)}
 RATIO = 0.15
 TAUGHT = LearnOptions()
 SCORES = ("forget_score", "model_utility", "unlearning_score")
 COMPONENTS = {"forget_mean": "forget_component", "utility_mean": "utility_component"}
-HEAD = """\
-# Settings per model and method, chosen on benchmark `people-tuning`, whose people occur in no reported number.
-# Written by `python perf/tune.py`; every try is in perf/tuned.json.
-
-"""
 
 
 class Ground:
@@ -115,7 +109,7 @@ def main() -> None:
             print(entry, json.dumps(tries[-1]), flush=True)
             RECORD.write_text(json.dumps(record, indent=1) + "\n")
     chosen = {entry: best(tries) for entry, tries in record["tries"].items()}
-    SETTINGS.write_text(HEAD + tomli_w.dumps({arguments.model: chosen}))
+    keep_settings(arguments.model, chosen)
 
 
 if __name__ == "__main__":

@@ -151,6 +151,29 @@ def test_published_variants_use_published_settings() -> None:
     assert method_plan("npo", {}, model="tiny").options.learning_rate != 2e-5
 
 
+def test_attacks_take_the_options_tuned_for_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tables(options: dict[str, Any], model: str = "tiny") -> Experiment:
+        attack = {"attacks": ["finetune_lens", "lens_prob_delta"], "options": options}
+        return parse_experiment({"model": model, "benchmark": {"name": "creatures"}, "attack": attack})
+
+    plain = tables({})
+    untuned = plain.hash
+    tuned = {("tiny", "finetune_lens"): {"learning_rate": 1e-3, "examples": 4}}
+    monkeypatch.setattr("unsee.experiment.tuned", lambda model, name: tuned.get((model, name), {}))
+    found = tables({})
+    assert (found.attacks[0].learning_rate, found.attacks[0].examples) == (1e-3, 4)
+    assert found.attacks[1] == plain.attacks[1]
+    assert tables({}, model="micro").attacks == plain.attacks
+    own = tables({"finetune_lens": {"examples": 2}})
+    assert (own.attacks[0].learning_rate, own.attacks[0].examples) == (1e-3, 2)
+    assert found.hash != untuned
+    # The resolved file repeats the run whatever is tuned later.
+    text = found.to_toml()
+    monkeypatch.undo()
+    assert parsed(text).attacks == found.attacks
+    assert parsed(text).hash == found.hash
+
+
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.toml")), ids=lambda file: file.name)
 def test_examples_are_valid(file: Path) -> None:
     experiment = read_experiment(file)

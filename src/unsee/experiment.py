@@ -27,7 +27,7 @@ from unsee.experiment_tables import (
     StatesTable,
     UnlearnTable,
 )
-from unsee.method_plans import CONTROLS, MethodPlan, method_plan, split_variant
+from unsee.method_plans import CONTROLS, MethodPlan, method_plan, split_variant, tuned
 from unsee.methods import method_names
 from unsee.presets import with_preset
 from unsee.provenance import digest
@@ -115,10 +115,20 @@ class Experiment:
     @cached_property
     def attacks(self) -> tuple[Attack, ...]:
         """The attacks with their options, in order."""
-        given = self.attack.options
+        given = self._attack_options
         return tuple(
             load_attack(entry, **{**given.get(attack_name(entry), {}), **given.get(entry, {})}) for entry in self.attack.attacks
         )
+
+    @property
+    def _attack_options(self) -> dict[str, dict[str, Any]]:
+        """Options by attack: what was tuned for the model, then the experiment's own."""
+        named = dict.fromkeys(attack_name(entry) for entry in self.attack.attacks)
+        searched = {name: dict(tuned(self.model, name)) for name in named if tuned(self.model, name)}
+        return {
+            name: {**searched.get(name, {}), **self.attack.options.get(name, {})}
+            for name in {**searched, **self.attack.options}
+        }
 
     @property
     def budgets(self) -> tuple[int, ...]:
@@ -130,6 +140,7 @@ class Experiment:
         """Every setting with its value, defaults included; what experiment.toml holds."""
         tree = plain(replace(self, method={}))
         del tree["learn"]["seed"]
+        tree["attack"]["options"] = plain(self._attack_options)
         tree["method"] = {name: self.plan(name).settings() for name in (*self.unlearn.methods, *self.unlearn.controls)}
         return tree
 
