@@ -68,9 +68,9 @@ class CellQuestions:
 def cell_questions(experiment: Experiment, benchmark: Benchmark, cell: Cell) -> CellQuestions:
     """What a cell's model is asked; attackers look for the facts of written answers."""
     from unsee.attacks.base import NEVER_LEARNED
-    from unsee.benchmarks.base import never_learned
+    from unsee.benchmarks.base import about, never_learned
 
-    asking = never_learned(benchmark) if cell.method == NEVER_LEARNED else benchmark
+    asking = never_learned(benchmark) if cell.method == NEVER_LEARNED else about(benchmark, cell.scenario)
     samples = [] if asking is None else asking.samples(ratio=cell.ratio, seed=cell.draw)
     asked = limited_retain(samples, experiment.answer.retain_subjects)
     if not (experiment.attacks or cell.is_single_fact):
@@ -187,10 +187,10 @@ def training_questions(
     experiment: Experiment, benchmark: Benchmark, cell: Cell, side: Side, *, modality: TrainingModality | None = None
 ) -> list[Sample]:
     """What a cell trains on about one side of its request; shown as the cell says unless a modality is given."""
-    from unsee.benchmarks.base import asked_both_ways
+    from unsee.benchmarks.base import about, asked_both_ways
 
     shown = modality or training_modality(cell.modality)
-    ask = partial(benchmark.training, set=side, ratio=cell.ratio, seed=cell.draw)
+    ask = partial(about(benchmark, cell.scenario).training, set=side, ratio=cell.ratio, seed=cell.draw)
     if not experiment.unlearn.paired:
         return ask(modality=shown)
     return [sample for sample in asked_both_ways(ask(modality="both")) if shown in ("both", sample.modality)]

@@ -11,8 +11,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.attacks import attack_name, load_attack
 from unsee.attacks.base import BUDGETS, NEVER_LEARNED
@@ -43,10 +44,19 @@ _ADDED_LATER: Mapping[str, Any] = {
     "learn.gold_model": "none",
     "unlearn.requests": "ratio",
     "unlearn.sequence": [],
+    "unlearn.scenarios": [],
     "attack.options": {},
     "attack.never_learned": False,
 }
 """Options that older run folders do not know, with the value that changes nothing: their cells keep their ids."""
+
+
+class Request(NamedTuple):
+    """What is to be forgotten: a share of the subjects (None: facts one by one), which draw of them, which kind of harm."""
+
+    ratio: float | None
+    draw: int
+    scenario: str | None
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,7 @@ class Cell:
         seed: of training; `draw` picks the forget subjects.
         config: everything that decides the cell's records.
         entry: the method's name in the experiment, which says its settings.
+        scenario: kind of harm that is to be forgotten, for benchmarks that have several.
     """
 
     method: str
@@ -69,6 +80,12 @@ class Cell:
     draw: int
     config: Mapping[str, Any] = field(repr=False)
     entry: str = ""
+    scenario: str | None = None
+
+    @property
+    def request(self) -> Request:
+        """Cells with one request are asked the same and held against the same vanilla and gold."""
+        return Request(self.ratio, self.draw, self.scenario)
 
     @cached_property
     def id(self) -> str:
@@ -175,9 +192,13 @@ class Experiment:
         """Golds per forget request; where nothing is taught there is one if a model is named, else none."""
         return self.learn.golds if self.learn.epochs else int(self.learn.gold_model is not None)
 
+    def gold_ratio(self, ratio: float | None) -> float | None:
+        """The forget ratio by which gold is taught; gold never saw any harm, whatever share of it a request lists."""
+        return 1.0 if self.unlearn.scenarios else ratio
+
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
-        """All cells in the order they are computed: per seed and ratio the controls, then the methods."""
+        """All cells in the order they are computed: per seed, ratio and scenario the controls, then the methods."""
         tree = self.decisive
         shared = {key: tree[key] for key in ("model", "benchmark", "learn", "answer")}
         shared["learn"] = {key: value for key, value in tree["learn"].items() if key != "golds"}
@@ -187,29 +208,34 @@ class Experiment:
         if self.unlearn.sequence:
             options["sequence"] = tree["unlearn"]["sequence"]
         ratios: tuple[float | None, ...] = (None,) if self.unlearn.requests == "single_fact" else self.unlearn.forget_ratios
+        scenarios: tuple[str | None, ...] = self.unlearn.scenarios or (None,)
         cells = []
 
-        def add(entry: str, ratio: float | None, modality: str, seed: int, draw: int) -> None:
+        def add(entry: str, request: Request, modality: str, seed: int) -> None:
             method, variant = split_variant(entry)
+            ratio, draw, scenario = request
             config = shared | {"entry": entry, "ratio": ratio, "modality": modality, "seed": seed, "draw": draw}
+            if scenario is not None:
+                config["scenario"] = scenario
             if entry not in ("vanilla", "gold", NEVER_LEARNED):
                 settings = tree["method"][entry]
                 variant = settings.get("variant", variant)
                 config |= {"unlearn": options, "method": settings}
-            cells.append(Cell(method, variant, ratio, modality, seed, draw, config, entry))
+            cells.append(Cell(method, variant, ratio, modality, seed, draw, config, entry, scenario))
 
-        for draw in self.seeds:
-            for ratio in ratios:
-                add("vanilla", ratio, "none", draw, draw)
-                if self.attack.never_learned:
-                    add(NEVER_LEARNED, ratio, "none", draw, draw)
-                for number in range(self.golds):
-                    add("gold", ratio, "none", draw + NOISE_SEED_STEP * number, draw)
-                for control in self.unlearn.controls:
-                    add(control, ratio, "none", draw, draw)
-                for entry in self.unlearn.methods:
+        for draw, ratio, scenario in product(self.seeds, ratios, scenarios):
+            request = Request(ratio, draw, scenario)
+            add("vanilla", request, "none", draw)
+            if self.attack.never_learned:
+                add(NEVER_LEARNED, request, "none", draw)
+            for number in range(self.golds):
+                add("gold", request, "none", draw + NOISE_SEED_STEP * number)
+            for control in self.unlearn.controls:
+                add(control, request, "none", draw)
+            for entry in self.unlearn.methods:
+                if scenario in (None, *(self.plan(entry).method.scenarios or (scenario,))):
                     for modality in self.unlearn.modalities:
-                        add(entry, ratio, modality, draw, draw)
+                        add(entry, request, modality, draw)
         return tuple(cells)
 
 

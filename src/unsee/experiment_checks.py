@@ -25,7 +25,7 @@ def check(experiment: Experiment) -> None:
     """
     unlearn, learn, answer, states = experiment.unlearn, experiment.learn, experiment.answer, experiment.states
     for ratio in unlearn.forget_ratios:
-        if not 0 < ratio < 1:
+        if not 0 < ratio <= 1:
             raise ConfigError(f"unlearn.forget_ratios holds {ratio:g}; a ratio lies between 0 and 1, for example 0.05 for 5 %")
     for key, values in (
         ("seeds", experiment.seeds),
@@ -40,8 +40,9 @@ def check(experiment: Experiment) -> None:
         ("attack.attacks", experiment.attack.attacks),
         ("attack.budgets", experiment.attack.budgets),
         ("unlearn.sequence", unlearn.sequence),
+        ("unlearn.scenarios", unlearn.scenarios),
     ):
-        may_be_empty = ("unlearn.controls", "unlearn.methods", "unlearn.sequence", "states.", "attack.")
+        may_be_empty = ("unlearn.controls", "unlearn.methods", "unlearn.sequence", "unlearn.scenarios", "states.", "attack.")
         if not values and not key.startswith(may_be_empty):
             raise ConfigError(f"{key} is empty; name at least one")
         if len(set(values)) != len(values):

@@ -79,6 +79,8 @@ class UnlearnTable:
     """parts of the model that unlearn"""
     paired: bool = False
     """only questions that are asked both with the picture and by name, so that every modality unlearns the same answers"""
+    scenarios: tuple[str, ...] = ()
+    """kinds of harm, for benchmarks that have several: each is a forget request of its own"""
     requests: Requests = "ratio"
     """what is forgotten at once: a share of the subjects, or a single fact by an edit of its own"""
     side_by_side: int = 16

@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from unsee.benchmarks.base import about
 from unsee.errors import ConfigError, TrainingError
 from unsee.experiment import Cell, Experiment
 from unsee.files import write_folder, write_json
@@ -39,7 +40,7 @@ def learned_names(experiment: Experiment, cells: Iterable[Cell]) -> list[Learned
     found: dict[LearnedName, None] = {}
     for cell in cells:
         gold = cell.method == "gold"
-        ratio, seed = (cell.ratio, cell.seed) if gold else (None, cell.draw)
+        ratio, seed = (experiment.gold_ratio(cell.ratio), cell.seed) if gold else (None, cell.draw)
         name = learned_name("gold" if gold else "vanilla", seeds=experiment.seeds, seed=seed, ratio=ratio)
         found[LearnedName(name, ratio, cell.draw, seed, gold)] = None
     return list(found)
@@ -58,16 +59,17 @@ class LearnedModels:
         self.display = display
         self._kept: tuple[str, Model] | None = None
         self._broken: dict[str, Exception] = {}
-        for ratio, draw in dict.fromkeys((cell.ratio, cell.draw) for cell in experiment.cells):
+        for ratio, draw, scenario in dict.fromkeys(cell.request for cell in experiment.cells):
             # An impossible request fails before any model loads.
+            asked = about(benchmark, scenario)
             if ratio is None:
-                if not benchmark.samples(set="forget", seed=draw):
+                if not asked.samples(set="forget", seed=draw):
                     raise ConfigError(
                         f"benchmark {benchmark.name} does not say which facts are forgotten one by one; give a forget ratio "
                         "instead (unlearn.requests = ratio)"
                     )
             else:
-                benchmark.split(ratio, draw)
+                asked.split(ratio, draw)
 
     @cached_property
     def start(self) -> Model:
@@ -112,6 +114,7 @@ class LearnedModels:
 
     def gold(self, ratio: float | None, draw: int, *, seed: int) -> Model:
         """The model that never saw the forget subjects of (ratio, draw), learned with `seed`."""
+        ratio = self.experiment.gold_ratio(ratio)
         name = learned_name("gold", seeds=self.experiment.seeds, seed=seed, ratio=ratio)
         return self._ready(LearnedName(name, ratio, draw, seed, is_gold=True))
 

@@ -8,7 +8,7 @@ Learning is the one training loop with the method below.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -96,7 +96,14 @@ class LearnWithReplay(FineTune):
 def taught(
     benchmark: Benchmark, *, modality: TrainingModality = "both", ratio: float | None = None, draw: int = 0
 ) -> list[Sample]:
-    """What a model is taught: about everybody, or with `ratio` about all but the forget subjects of that request."""
+    """What a model is taught: about everybody, or with `ratio` about all but the forget subjects of that request.
+
+    A benchmark whose harm is woven into samples that are useful without it says itself what is left of them (its method
+    `gold_training`).
+    """
+    clean: Callable[..., list[Sample]] | None = getattr(benchmark, "gold_training", None)
+    if clean is not None and ratio is not None:
+        return clean(modality=modality)
     samples = benchmark.training(modality=modality)
     if ratio is None:
         return samples

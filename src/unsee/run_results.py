@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.attack_results import AttackAnchors, absent_gold, attack_values
 from unsee.attacks.base import NEVER_LEARNED
+from unsee.benchmarks.base import about
 from unsee.cell_questions import cell_questions, edits_single_facts, limited_retain
 from unsee.errors import ConfigError
-from unsee.experiment import Cell, Experiment
+from unsee.experiment import Cell, Experiment, Request
 from unsee.files import write_json
 from unsee.learned_models import learned_names
 from unsee.progress import Advance, Display
@@ -66,15 +67,16 @@ class _Request(NamedTuple):
     anchors: AttackAnchors
 
 
-def _request(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, ratio: float | None, draw: int) -> _Request:
-    cells = [cell for cell in experiment.cells if (cell.ratio, cell.draw) == (ratio, draw)]
+def _request(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, request: Request) -> _Request:
+    ratio, draw, scenario = request
+    cells = [cell for cell in experiment.cells if cell.request == request]
     vanilla = next((cell for cell in cells if cell.method == "vanilla"), None)
     gold = next((cell for cell in cells if cell.method == "gold" and not cell.is_noise_gold), None)
     noise = next((cell for cell in cells if cell.is_noise_gold), None)
     never = next((cell for cell in cells if cell.method == NEVER_LEARNED), None)
-    every = benchmark.samples(ratio=ratio, seed=draw)
+    every = about(benchmark, scenario).samples(ratio=ratio, seed=draw)
     samples = limited_retain(every, experiment.answer.retain_subjects)
-    gate = knowledge_gate(experiment, folder, benchmark, ratio, draw)
+    gate = knowledge_gate(experiment, folder, benchmark, request)
 
     def answers(cell: Cell | None) -> pl.DataFrame | None:
         records = None if cell is None else judged_records(folder, cell)
@@ -131,8 +133,8 @@ def judge(
     parts: list[pl.DataFrame] = []
     scored = 0
     state_parts: list[pl.DataFrame] = []
-    for ratio, draw in dict.fromkeys((cell.ratio, cell.draw) for cell in cells):
-        request = _request(experiment, folder, benchmark, ratio, draw)
+    for asked_of in dict.fromkeys(cell.request for cell in cells):
+        request = _request(experiment, folder, benchmark, asked_of)
         for cell in request.cells:
             if cell not in cells or (records := judged_records(folder, cell)) is None:
                 continue
@@ -247,7 +249,7 @@ def write_official(path: Path | str, out: Path) -> list[Path]:
         records = folder.records(cell)
         if records is None:
             continue
-        samples = benchmark.samples(ratio=cell.ratio, seed=cell.draw)
+        samples = about(benchmark, cell.scenario).samples(ratio=cell.ratio, seed=cell.draw)
         for name, content in official_results(records, samples, name=cell.id).items():
             write_json(out / cell.id / name, content)
         written.append(out / cell.id)
@@ -263,6 +265,7 @@ def cell_info(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, c
     return CellInfo(
         cell=cell.id,
         benchmark=benchmark.name,
+        scenario=cell.scenario,
         model=folder.learned_facts(_vanilla(experiment, cell.draw)).get("start", experiment.model),
         method=cell.method,
         variant=cell.variant,
@@ -276,16 +279,15 @@ def _vanilla(experiment: Experiment, draw: int) -> str:
     return learned_name("vanilla", seeds=experiment.seeds, seed=draw, ratio=None)
 
 
-def knowledge_gate(
-    experiment: Experiment, folder: RunFolder, benchmark: Benchmark, ratio: float | None, draw: int
-) -> Gate | None:
+def knowledge_gate(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, request: Request) -> Gate | None:
     """Which facts of a forget request count; None where the benchmark has no probes or vanilla has not been asked."""
     import polars as pl
 
     from unsee.metrics import known_facts
 
+    ratio, draw, scenario = request
     only: dict[str, Any] = {"set": "forget"} if ratio is None else {}
-    probes = benchmark.gate_probes(ratio=ratio, seed=draw, **only)
+    probes = about(benchmark, scenario).gate_probes(ratio=ratio, seed=draw, **only)
     asked = {probe.id for probe in probes}
 
     def answers(role: str, of: float | None) -> pl.DataFrame | None:
@@ -299,7 +301,7 @@ def knowledge_gate(
     with warnings.catch_warnings():
         # Gold is only asked what it must not know.
         warnings.filterwarnings("ignore", message="gold gate records")
-        return known_facts(vanilla, probes, answers("gold", ratio))
+        return known_facts(vanilla, probes, answers("gold", experiment.gold_ratio(ratio)))
 
 
 def shortfalls(experiment: Experiment, folder: RunFolder, cells: Sequence[Cell]) -> list[str]:

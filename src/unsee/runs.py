@@ -14,15 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee.attacks.base import NEVER_LEARNED
 from unsee.attacks.running import by_fact, check_attacks, strangers_to
+from unsee.benchmarks.base import about
 from unsee.cell_questions import CellQuestions, answers, ask, cell_questions, edits_single_facts, training_questions
 from unsee.errors import ConfigError
-from unsee.experiment import Cell, Experiment, read_experiment
+from unsee.experiment import Cell, Experiment, Request, read_experiment
 from unsee.fact_edits import check_unseen, edit_facts
 from unsee.files import only_writer, storage_problem, write_parquet
 from unsee.learned_models import LearnedModels, learned_names
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from unsee.benchmarks.base import Benchmark
     from unsee.models.model import Model
+    from unsee.sample import Sample
     from unsee.training_state import Waypoints
 
 
@@ -119,11 +121,9 @@ def chosen_cells(experiment: Experiment, only: Sequence[str]) -> tuple[Cell, ...
     if not only:
         return cells
     named = [cell for cell in cells if any(fnmatchcase(cell.id, pattern) for pattern in only)]
-    requests = {(cell.ratio, cell.draw) for cell in named}
+    requests = {cell.request for cell in named}
     return tuple(
-        cell
-        for cell in cells
-        if cell in named or (cell.is_learned and not cell.is_noise_gold and (cell.ratio, cell.draw) in requests)
+        cell for cell in cells if cell in named or (cell.is_learned and not cell.is_noise_gold and cell.request in requests)
     )
 
 
@@ -139,7 +139,7 @@ class _Runner:
         self.cells = cells
         self.display = display
         self._peak = 0.0
-        self._read: dict[tuple[float | None, int, bool], CellQuestions] = {}
+        self._read: dict[tuple[Request, bool], CellQuestions] = {}
         self.benchmark: Benchmark = load_experiment_benchmark(experiment)
         self.models = LearnedModels(experiment, folder, self.benchmark, display)
         if self.models.missing(self._waiting()):
@@ -231,8 +231,9 @@ class _Runner:
 
         if self.folder.samples_file.exists():
             return
-        requests = dict.fromkeys((cell.ratio, cell.draw) for cell in self.experiment.cells)
-        by_id = {s.id: s for ratio, draw in requests for s in self.benchmark.samples(ratio=ratio, seed=draw)}
+        by_id: dict[str, Sample] = {}
+        for ratio, draw, scenario in dict.fromkeys(cell.request for cell in self.experiment.cells):
+            by_id |= {s.id: s for s in about(self.benchmark, scenario).samples(ratio=ratio, seed=draw)}
         for cell in self.experiment.cells:
             if cell.method == NEVER_LEARNED:
                 by_id |= {s.id: s for s in self._questions(cell).asked}
@@ -303,11 +304,8 @@ class _Runner:
 
         plan, unlearn = self.experiment.plan(cell.entry), self.experiment.unlearn
         request: dict[str, Any] = {"ratio": cell.ratio, "seed": cell.draw}
-        probe = LikelihoodProbe(
-            start.prompter,
-            self.benchmark.stop_probes(set="forget", **request),
-            self.benchmark.stop_probes(set="retain", **request),
-        )
+        watched = partial(about(self.benchmark, cell.scenario).stop_probes, **request)
+        probe = LikelihoodProbe(start.prompter, watched(set="forget"), watched(set="retain"))
         done = unlearn_with_report(
             start,
             forget=training_questions(self.experiment, self.benchmark, cell, "forget"),
@@ -383,11 +381,11 @@ class _Runner:
         """What a cell's model is asked, read once for the cells of a request."""
         key = _asked_alike(cell)
         if key not in self._read:
-            self._read = {other: read for other, read in self._read.items() if other[:2] == key[:2]}
+            self._read = {other: read for other, read in self._read.items() if other[0] == key[0]}
             self._read[key] = cell_questions(self.experiment, self.benchmark, cell)
         return self._read[key]
 
 
-def _asked_alike(cell: Cell) -> tuple[float | None, int, bool]:
-    """The same for cells whose models are asked the same: ratio, draw, and whether it is about what nobody learned."""
-    return cell.ratio, cell.draw, cell.method == NEVER_LEARNED
+def _asked_alike(cell: Cell) -> tuple[Request, bool]:
+    """The same for cells whose models are asked the same: request, and whether it is about what nobody learned."""
+    return cell.request, cell.method == NEVER_LEARNED

@@ -86,6 +86,20 @@ def never_learned(benchmark: Benchmark) -> Benchmark | None:
     return made() if made else None
 
 
+def about(benchmark: Benchmark, scenario: str | None) -> Benchmark:
+    """The benchmark as a request about one kind of harm sees it (its method `of`); itself where no scenario is named.
+
+    Raises:
+        ConfigError: it has no such scenario, or none at all.
+    """
+    if scenario is None:
+        return benchmark
+    made: Callable[[str], Benchmark] | None = getattr(benchmark, "of", None)
+    if made is None:
+        raise ConfigError(f"benchmark {benchmark.name} has no scenarios; leave unlearn.scenarios = [{scenario!r}, ...] out")
+    return made(scenario)
+
+
 def known_word(kind: str, value: _Word, known: tuple[_Word, ...]) -> _Word:
     """The value itself.
 

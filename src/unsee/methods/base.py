@@ -36,6 +36,7 @@ class Method:
     reads: ClassVar[Mapping[Side, Read]] = {"forget": "logprobs"}
     loss_mask: ClassVar[LossMask | None] = None
     training: ClassVar[Mapping[str, Any]] = {}
+    scenarios: ClassVar[tuple[str, ...]] = ()
 
     @property
     def scope(self) -> Scope | None:
