@@ -15,6 +15,7 @@ from typing import Any, get_args
 import pytest
 
 from doc_pages import PAGES, ROOT, anchors, bare, blocks, commands, inline_code, links, read, table, tables
+from metrics.medical_factory import cleaned, errors, injected, patients, said
 from metrics.record_factory import GOLD, VANILLA, answers, forgot, people
 from unsee.attacks import BUILT_IN as ATTACKS
 from unsee.attacks import Attack, attack_names, load_attack
@@ -194,8 +195,13 @@ def directions() -> dict[tuple[str, str], set[str]]:
         gate=Gate.of(sorted(facts)),
         bootstrap=20,
     )
+    harmed = [*patients(), *errors()]
+    harmed = [dataclasses.replace(one, id=f"{number}/{one.id}") for number, one in enumerate(harmed)]
+    before, after = said(harmed, injected), said(harmed, cleaned)
+    medical = score(after, harmed, cell=CellInfo(cell="x"), vanilla=before, gold=after, bootstrap=20)
     found: dict[tuple[str, str], set[str]] = {}
-    for row in results.filter(results["baseline"].is_null()).iter_rows(named=True):
+    rows = [row for table in (results, medical) for row in table.iter_rows(named=True) if row["baseline"] is None]
+    for row in rows:
         where = "all" if row["set"] == "all" else "forgotten" if row["set"] in FORGOTTEN_SETS else "other"
         found.setdefault((row["metric"], where), set()).add(DIRECTIONS[row["higher_is_better"]])
     return found

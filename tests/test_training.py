@@ -30,6 +30,12 @@ FAST = TrainOptions(learning_rate=1e-3, batch_size=4, epochs=2)
 LOSSES = [made for made in BUILT_IN if made.name not in ("do_nothing", "prompt_guard")]
 
 
+@pytest.fixture
+def samples(samples):
+    """With answers that a method may correct them to."""
+    return [replace(one, metadata={**one.metadata, "clean_answer": one.wrong_answers[0]}) for one in samples]
+
+
 def weights(model):
     return {name: weight.detach().clone() for name, weight in model.network.named_parameters()}
 

@@ -98,11 +98,11 @@ def list_models() -> int:
     """Name the models that ship with the package."""
     from unsee.models.loading import EMBEDDED, WEIGHTS
 
-    for name in EMBEDDED:
+    for name, command in EMBEDDED.items():
         folder = WEIGHTS / name
         size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2**20
-        state = f"{size:.1f} MiB of weights in {folder}" if size else f"not shipped; `unsee models train {name}` makes it"
-        say(f"{name:<8}{state}")
+        state = f"{size:.1f} MiB of weights in {folder}" if size else f"not shipped; `{command}` makes it"
+        say(f"{name:<9}{state}")
     return DONE
 
 
@@ -114,6 +114,7 @@ def train_model(
     creatures: Annotated[Literal["A", "B"] | None, tyro.conf.arg(metavar="A|B|none")] = "A",
     start: NameOrFolder = None,
     length: float = 1.0,
+    patients: Flag = False,
     dry_run: Flag = False,
 ) -> int:
     """Train an embedded model by the committed recipe; a killed call goes on from its last saved state.
@@ -125,16 +126,19 @@ def train_model(
         creatures: half of the creatures whose names and facts are taught; none for people alone.
         start: embedded model or model folder to teach creatures to, in less time than from scratch.
         length: all stages as a multiple of their usual steps.
+        patients: teach the weights of `start` clinical questions about patients' pictures, and keep what they know.
         dry_run: print the stages, and do nothing.
     """
     from unsee.models.pretraining.recipe import make_recipe
 
-    recipe = make_recipe(size, seed=seed, creatures=creatures, start=start, length=length)
+    recipe = make_recipe(size, seed=seed, creatures=creatures, start=start, length=length, patients=patients)
     if dry_run:
         say(f"{recipe.version}, {'from ' + recipe.start.version if recipe.start else 'from scratch'}")
         say(f"stage vision: {recipe.vision.steps:,} steps")
         for stage in recipe.stages:
-            say(f"stage {stage.name}: {stage.steps:,} steps of {stage.rows} rows, {stage.creatures:.1%} about creatures")
+            about = f"{stage.creatures:.1%} about creatures"
+            about += f", {stage.patients:.1%} about patients" if recipe.patients else ""
+            say(f"stage {stage.name}: {stage.steps:,} steps of {stage.rows} rows, {about}")
         return DONE
     from unsee.models.pretraining.training import train
 

@@ -41,6 +41,8 @@ _DECIDES_NOTHING = {"name", "answer.batch_size", "unlearn.side_by_side", "unlear
 _ADDED_LATER: Mapping[str, Any] = {
     "benchmark.half": "none",
     "benchmark.prompt": "none",
+    "benchmark.patients": "none",
+    "benchmark.scenario": "none",
     "learn.gold_model": "none",
     "unlearn.requests": "ratio",
     "unlearn.sequence": [],

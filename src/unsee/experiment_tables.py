@@ -45,6 +45,10 @@ class BenchmarkTable:
     """go on without rows of official files that cannot be used"""
     half: Literal["A", "B", "never"] | None = None
     """which half of the species of `creatures` is asked about; A where unset"""
+    patients: int | None = None
+    """how many patients, for `patients`; the benchmark's own number where unset"""
+    scenario: Literal["privacy", "incorrect"] | None = None
+    """the only harm that is to be forgotten, for medical benchmarks; both where unset"""
     prompt: str | None = None
     """form of the questions of `unlok-vqa`; as published where unset"""
 

@@ -166,7 +166,7 @@ def train(
     options = options or TrainOptions(**method.training)
     check_inputs(method, forget=forget, retain=retain, probe=probe, stop=stop)
     mask = resolved_mask(method, options)
-    samples: dict[Side, Sequence[Sample]] = {"forget": method.transform(forget), "retain": retain}
+    samples: dict[Side, Sequence[Sample]] = {"forget": method.compose(forget, retain), "retain": retain}
     accelerator = Accelerator(device_placement=False)
     if accelerator.num_processes > 1:
         model.network.to(accelerator.device)

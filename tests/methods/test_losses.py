@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -98,6 +99,39 @@ def test_idk_descends_on_both_sides(toy):
     terms = load_method("idk", forget_weight=3.0).loss(toy, None, BATCH, BATCH)
     torch.testing.assert_close(terms["forget"], 3 * NLL)
     torch.testing.assert_close(gradient(toy, terms), 4 * nll_gradient([0.25, 0.25, 0.5]))
+
+
+def test_correction_descends_on_both_sides(toy):
+    terms = load_method("correction", forget_weight=3.0, retain_weight=0.5).loss(toy, None, BATCH, BATCH)
+    torch.testing.assert_close(terms["forget"], 3 * NLL)
+    torch.testing.assert_close(terms["retain"], 0.5 * NLL)
+    torch.testing.assert_close(gradient(toy, terms), 3.5 * nll_gradient([0.25, 0.25, 0.5]))
+
+
+def test_llmu_ascends_the_own_answer_and_descends_on_the_answer_of_another(toy):
+    """Conversation 1 is the question of conversation 0 with another's answer; there is one question, so means are its own."""
+    batch = replace(BATCH, keys=("a", "a#mismatch-0"))
+    terms = load_method("llmu", mismatch_weight=3.0, mismatches=1).loss(toy, None, batch, None)
+    assert {name: term.mean().item() for name, term in terms.items()} == {
+        "forget": pytest.approx(0.5 * (HALF + QUARTER) / 2),
+        "mismatch": pytest.approx(-3 * QUARTER),
+    }
+    torch.testing.assert_close(gradient(toy, terms), nll_gradient([-0.25, -0.25, 3.0]))
+
+
+def test_llmu_averages_over_the_answers_of_others(toy):
+    keys, owner, target = ("a", "a#mismatch-0", "a#mismatch-1"), torch.tensor([0, 1, 2]), torch.tensor([0, 1, 1])
+    batch = replace(BATCH, keys=keys, size=3, owner=owner, target=target)
+    terms = load_method("llmu", forget_weight=1.0, mismatches=2).loss(toy, None, batch, None)
+    assert terms["forget"].mean().item() == pytest.approx(HALF)
+    assert terms["mismatch"].mean().item() == pytest.approx(-(QUARTER + HALF) / 2)
+
+
+def test_llmu_holds_the_retain_side_as_kl_does(toy):
+    uniform = ToyModel(torch.zeros(3, 3))
+    terms = load_method("llmu", retain_weight=2.0).loss(toy, uniform, None, BATCH)
+    assert terms.keys() == {"retain_kl"}
+    torch.testing.assert_close(terms["retain_kl"], torch.full((2,), -2 * (math.log(3) + (HALF + 2 * QUARTER) / 3)))
 
 
 def test_kl_is_zero_with_zero_gradient_at_the_start(toy):

@@ -17,9 +17,10 @@ from unsee.models.questions import letter_question
 
 
 def test_identifiers():
-    assert method_names()[:8] == ("ga", "graddiff", "kl", "npo", "idk", "finetune", "do_nothing", "prompt_guard")
+    first = ("ga", "graddiff", "kl", "npo", "idk", "llmu", "correction", "finetune", "do_nothing", "prompt_guard")
+    assert method_names()[:10] == first
     defences = {"fact_erasure", "empty_response", "error_injection", "head_projection", "max_entropy", "input_rephrasing"}
-    assert set(method_names()[8:]) == defences
+    assert set(method_names()[10:]) == defences
     official = {made.name for made in BUILT_IN if made.variant == "official"}
     assert official == {"ga", "graddiff", "kl", "npo"} | defences - {"fact_erasure"}
     assert load_method("do-nothing") == load_method("do_nothing")
@@ -38,6 +39,7 @@ def test_identifiers():
         ("npo", {"beta": 0}, "must be above 0"),
         ("ga", {"beta": 0.1}, "takes no options"),
         ("idk", {"refusals": []}, "at least one"),
+        ("llmu", {"mismatches": 0}, "mismatches = 0 must be at least 1"),
         ("prompt_guard", {"wording": " "}, "wording is empty"),
     ],
 )

@@ -9,6 +9,7 @@ from polars.testing import assert_frame_equal
 from unsee.errors import DataError
 from unsee.metrics import ALL_METRICS, METRICS, CellInfo, Gate, score
 from unsee.metrics.edit_scores import EDIT_SCORES
+from unsee.metrics.medical import MEDICAL_METRICS
 from unsee.sample import Sample
 from unsee.schemas import RECORDS, RESULTS
 
@@ -63,8 +64,9 @@ def test_no_value_without_a_number_or_a_reason(result: pl.DataFrame) -> None:
 def test_every_metric_has_a_row_and_every_row_a_metric(result: pl.DataFrame) -> None:
     known = {metric.name for metric in ALL_METRICS}
     assert set(result["metric"]) <= known
-    elsewhere = {metric for metric in known if metric.startswith(("judge_", "attack_"))} | {info.name for info in EDIT_SCORES}
-    told = "raised in gold's cell; from judgements, attacks and edits"
+    elsewhere = {metric for metric in known if metric.startswith(("judge_", "attack_"))}
+    elsewhere |= {info.name for info in (*EDIT_SCORES, *MEDICAL_METRICS)}
+    told = "raised in gold's cell; from judgements, attacks, edits and medical benchmarks"
     assert known - set(result["metric"]) == {"contamination_alarm"} | elsewhere, told
     assert result["metric_version"].null_count() == 0
 

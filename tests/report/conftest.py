@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from browser import Browser
 from fabricate import Plan, fabricate_run
+from medical_run import fabricate_medical
 from single_fact_run import fabricate_facts
 
 SMALL = Plan(
@@ -82,6 +83,19 @@ def facts_page(facts_run: Path) -> str:
     from unsee.report import write_report
 
     return write_report(facts_run).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def medical_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of both medical scenarios with hostile names; tests must not write into it."""
+    return fabricate_medical(tmp_path_factory.mktemp("runs") / "patients")
+
+
+@pytest.fixture(scope="session")
+def medical_page(medical_run: Path) -> str:
+    from unsee.report import write_report
+
+    return write_report(medical_run).read_text(encoding="utf-8")
 
 
 def opened(html: str) -> str:

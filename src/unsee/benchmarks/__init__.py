@@ -18,7 +18,7 @@ ENTRY_POINTS = "unsee.benchmarks"
 
 
 def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
-    """A benchmark by name, or the folder at a path: official files of MLLMU-Bench or UnLOK-VQA, or JSON lines.
+    """A benchmark by name, or the folder at a path: official files of MLLMU-Bench or UnLOK-VQA, an injection, or JSON lines.
 
     Args:
         name_or_path: a name of `benchmark_names()`, or a folder.
@@ -37,21 +37,32 @@ def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
             return _build(name, entry.load(), options)
     path = Path(name_or_path)
     if path.is_dir():
-        from unsee.benchmarks.jsonl import JsonlBenchmark
-
-        official = official_name(path)
-        return _build(name, JsonlBenchmark if official is None else own[official], {"path": path, **options})
+        return _build(name, _folder_reader(path), {"path": path, **options})
     if isinstance(name_or_path, Path) or len(path.parts) > 1:
         raise DataError(f"there is no folder {path}; check the path")
     raise ConfigError(f"there is no benchmark {name!r}; {nearest(name, benchmark_names())}")
 
 
+def _folder_reader(folder: Path) -> Callable[..., Benchmark]:
+    from unsee.benchmarks.jsonl import JsonlBenchmark
+    from unsee.benchmarks.medical.benchmark import injected_folder
+    from unsee.benchmarks.medical.files import holds_injection
+
+    if holds_injection(folder):
+        return injected_folder
+    official = official_name(folder)
+    return JsonlBenchmark if official is None else built_in()[official]
+
+
 def official_name(folder: Path) -> str | None:
     """Name of the published benchmark whose official files a folder holds; None for any other folder."""
+    from unsee.benchmarks.medical.files import holds_injection
     from unsee.benchmarks.mllmu_bench.folder import holds_official_files
     from unsee.benchmarks.unlok_vqa.files import holds_unlok_files
 
     known = (("mllmu-bench", holds_official_files), ("unlok-vqa", holds_unlok_files))
+    if holds_injection(folder):  # official files are found by being parquet files, and ours are too
+        return None
     return next((name for name, holds in known if holds(folder)), None)
 
 
@@ -65,6 +76,7 @@ def built_in() -> Mapping[str, Callable[..., Benchmark]]:
     # Imported here because the frozen worlds need this package's portraits, and people need the worlds.
     from unsee.benchmarks.creatures import creatures, creatures_paper, creatures_tuning
     from unsee.benchmarks.mllmu_bench import MllmuBench
+    from unsee.benchmarks.patients import patients, patients_tuning
     from unsee.benchmarks.people import people, people_paper, people_tuning
     from unsee.benchmarks.unlok_vqa import UnlokVqa
 
@@ -75,6 +87,8 @@ def built_in() -> Mapping[str, Callable[..., Benchmark]]:
         "creatures": creatures,
         "creatures-paper": creatures_paper,
         "creatures-tuning": creatures_tuning,
+        "patients": patients,
+        "patients-tuning": patients_tuning,
         "mllmu-bench": MllmuBench,
         "unlok-vqa": UnlokVqa,
     }

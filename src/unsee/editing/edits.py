@@ -66,7 +66,7 @@ def edit_each(
         if not samples:
             raise ConfigError(f"fact {fact} has no samples to forget; give some or leave it out")
         check_inputs(method, forget=samples, retain=retain)
-        method.transform(samples)
+        method.compose(samples, retain)
     return _edits(
         model,
         method,

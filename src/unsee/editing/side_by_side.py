@@ -160,7 +160,7 @@ class SideBySide:
 
     def _plan(self, fact: str) -> _Planned:
         if fact not in self._planned:
-            forget = self._method.transform(self._forget[fact])
+            forget = self._method.compose(self._forget[fact], self._retain)
             samples: dict[Side, Sequence[Sample]] = {"forget": forget, "retain": self._retain}
             data = TrainingData(self._model, samples, self._options, resolved_mask(self._method, self._options))
             tokens = sum(len(item.ids) for item in data.encoded["forget"])

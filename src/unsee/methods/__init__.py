@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 from unsee.errors import ConfigError, nearest
 from unsee.methods.base import Method
+from unsee.methods.correction import Correction
 from unsee.methods.do_nothing import DoNothing
 from unsee.methods.empty_response import EmptyResponse, EmptyResponseOfficial
 from unsee.methods.error_injection import ErrorInjection, ErrorInjectionOfficial
@@ -27,6 +28,7 @@ from unsee.methods.head_projection import HeadProjection, HeadProjectionOfficial
 from unsee.methods.idk import IDK
 from unsee.methods.input_rephrasing import InputRephrasing, InputRephrasingOfficial
 from unsee.methods.kl import KLMinimisation, KLMinimisationOfficial
+from unsee.methods.llmu import LLMU
 from unsee.methods.max_entropy import MaxEntropy, MaxEntropyOfficial
 from unsee.methods.npo import NPO, NPOOfficial
 from unsee.methods.prompt_guard import PromptGuard
@@ -48,6 +50,8 @@ BUILT_IN: tuple[type[Method], ...] = (
     NPO,
     NPOOfficial,
     IDK,
+    LLMU,
+    Correction,
     FineTune,
     DoNothing,
     PromptGuard,

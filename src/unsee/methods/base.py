@@ -47,6 +47,10 @@ class Method:
         """Rewrite the forget samples before training (refusal or wrong targets)."""
         return samples
 
+    def compose(self, forget: Sequence[Sample], retain: Sequence[Sample]) -> Sequence[Sample]:
+        """The forget side as it is trained, where that takes both sides (answers of others); `transform` alone by default."""
+        return self.transform(forget)
+
     def schedule(self, forget: Iterable[B], retain: Iterable[B]) -> Iterator[tuple[B | None, B | None]]:
         """One epoch of (forget batch or None, retain batch or None), before batches are made; pairs them by default."""
         others: Iterator[B | None] = cycle(retain) if "retain" in self.needs else cycle([None])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -29,10 +29,27 @@ TRUTH = pl.Schema(
         "correct_option": pl.String(),
         "option_count": pl.Int64(),
         "wrong_answers": pl.List(pl.String()),
+        "letters": pl.List(pl.String()),
+        "options": pl.List(pl.String()),
+        "scenario": pl.String(),
+        "patient": pl.String(),
+        "identifier": pl.String(),
+        "carrier": pl.String(),
+        "phi": pl.String(),
+        "mode": pl.String(),
+        "error": pl.String(),
+        "clean_answer": pl.String(),
+        "right": pl.String(),
+        "closed": pl.String(),
     }
 )
+"""What is known of a sample. Columns from `scenario` on are of medical benchmarks and null elsewhere.
 
-_ANSWERED = (*KEYS, "response", "parsed", "answer_logprob_mean", "perturbed_logprobs")
+`fact` and `right` are the bare facts of `answer` and `clean_answer`: of a planted error, the wrong one and the right one.
+"""
+
+_FROM_METADATA = ("scenario", "patient", "identifier", "carrier", "phi", "mode", "error", "clean_answer")
+_ANSWERED = (*KEYS, "response", "parsed", "answer_logprob_mean", "perturbed_logprobs", "option_logprobs")
 _JUDGED = "judge_score"
 """Column of records that were judged (`judge_scores.attach`)."""
 
@@ -73,6 +90,11 @@ def truth_frame(samples: Iterable[Sample]) -> pl.DataFrame:
             s.correct_option,
             len(s.options),
             list(s.wrong_answers),
+            list(s.options),
+            list(s.options.values()),
+            *(text(s, key) for key in _FROM_METADATA),
+            text(s, "right") or text(s, "clean_answer"),
+            text(s, "closed"),
         )
         for s in samples
     ]
@@ -127,3 +149,38 @@ def values_frame(frame: pl.DataFrame, metrics: Sequence[Metric]) -> pl.DataFrame
             assert metric.bounds[0] - 1e-9 <= low and high <= metric.bounds[1] + 1e-9, f"{metric.name}: {low} to {high}"
         parts.append(rows.select(*KEYS, pl.lit(metric.name).alias("metric"), values.alias("value")).drop_nulls("value"))
     return pl.concat(parts)
+
+
+def join_models(
+    records: pl.DataFrame, truth: pl.DataFrame, given: Mapping[str, pl.DataFrame | None]
+) -> dict[str, pl.DataFrame | None]:
+    """Answers of several models, each with the truth: the scored model's under "value", the others' under their names."""
+    others = {
+        name: None if frame is None else join_truth(frame, truth, name=f"{name} records", strict=False)
+        for name, frame in given.items()
+    }
+    return {"value": join_truth(records, truth), **others}
+
+
+def beside(
+    models: Mapping[str, pl.DataFrame | None], values_of: Callable[[pl.DataFrame], pl.DataFrame], *, by: Sequence[str]
+) -> pl.DataFrame:
+    """Values of the scored model, beside those of the other models for the same answer (null without such a model).
+
+    Args:
+        models: frames of `join_models`.
+        values_of: frame -> rows with KEYS, the columns `by`, and `value`.
+        by: what, with KEYS, identifies a value.
+    """
+    scored = models["value"]
+    assert scored is not None
+    values = values_of(scored)
+    for name, frame in models.items():
+        if name == "value":
+            continue
+        if frame is None:
+            values = values.with_columns(pl.lit(None, dtype=pl.Float64).alias(name))
+            continue
+        other = values_of(frame).select(*KEYS, *by, pl.col("value").alias(name))
+        values = values.join(other, on=[*KEYS, *by], how="left", maintain_order="left")
+    return values

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from unsee.metrics import aggregate, alarm, collapse, judge_scores
+from unsee.metrics import aggregate, alarm, collapse, judge_scores, medical
 from unsee.metrics.accuracy import ACCURACY, REPEATED, UNPARSABLE
 from unsee.metrics.answer_probability import ANSWER_LOGPROB, ANSWER_PROBABILITY
 from unsee.metrics.attack_success import ATTACK_LEFT, ATTACK_SUCCESS
@@ -17,7 +17,7 @@ from unsee.metrics.distance import DISTANCE, NOISE_FLOOR, SIGNED_DISTANCE, dista
 from unsee.metrics.edit_scores import EDIT_SCORES
 from unsee.metrics.factuality import FACTUALITY
 from unsee.metrics.forget_quality import FORGET_QUALITY, NO_RATIOS, forget_quality
-from unsee.metrics.frames import KEYS, join_truth, truth_frame, values_frame
+from unsee.metrics.frames import beside, join_models, truth_frame, values_frame
 from unsee.metrics.gate import Gate
 from unsee.metrics.judge_scores import JUDGE_AGREEMENT, JUDGE_FACTUALITY, JUDGE_FAILURES
 from unsee.metrics.metric import FORGOTTEN_SETS, Metric, MetricInfo
@@ -74,6 +74,7 @@ ALL_METRICS: tuple[MetricInfo, ...] = (
     ATTACK_SUCCESS,
     ATTACK_LEFT,
     *EDIT_SCORES,
+    *medical.MEDICAL_METRICS,
     *GATE_COUNTS,
 )
 """Everything that may stand in the column `metric`."""
@@ -132,7 +133,9 @@ def score(
     truth = truth_frame(samples)
     truth = gate.mark(truth) if gate is not None else truth.with_columns(pl.lit(None, dtype=pl.Boolean).alias("gated"))
     given = {"vanilla": vanilla, "gold": gold, "noise": noise}
-    values = _joined_values(records, truth, given)
+    models = join_models(records, truth, given)
+    values = _values(models, truth)
+    study = medical.Study.of(models, truth)
     resampler = Resampler(
         {
             family(str(name)): truth.filter(pl.col("set").replace({"test": "forget"}) == family(str(name)))["subject"].to_list()
@@ -145,10 +148,15 @@ def score(
     if gold is not None:
         values = pl.concat([values, distances(values, tuple(present))], how="vertical")
     parts = [collapse.rows(values)]
+    ungated: pl.DataFrame | None = None
     for gated in (False, True) if gate is not None else (False,):
         kept = values.filter("gated") if gated else values
         means = _means(kept, resampler, given)
-        absent = _ungated_only(parts[1], means, values) if gated else _absent(means, given)
+        if study is not None:
+            means = pl.concat([means, study.means(resampler, gated=gated)], how="diagonal")
+            parts.append(study.scores(resampler, gated=gated).with_columns(pl.lit(gated).alias("gated")))
+        absent = _absent(means, given) if ungated is None else _ungated_only(ungated, means, values)
+        ungated = means
         flag = pl.lit(gated).alias("gated")
         parts.append(pl.concat([means, absent], how="diagonal").with_columns(flag))
         parts.append(_forget_qualities(kept, gold is not None, noise is not None).with_columns(flag))
@@ -161,15 +169,9 @@ def score(
     return _finish(parts, cell)
 
 
-def _joined_values(records: pl.DataFrame, truth: pl.DataFrame, given: dict[str, pl.DataFrame | None]) -> pl.DataFrame:
+def _values(models: dict[str, pl.DataFrame | None], truth: pl.DataFrame) -> pl.DataFrame:
     """Values per answer and metric beside those of the other models, and what the answer belongs to."""
-    values = values_frame(join_truth(records, truth), METRICS)
-    for name, frame in given.items():
-        if frame is None:
-            values = values.with_columns(pl.lit(None, dtype=pl.Float64).alias(name))
-            continue
-        other = values_frame(join_truth(frame, truth, name=f"{name} records", strict=False), METRICS)
-        values = values.join(other.rename({"value": name}), on=[*KEYS, "metric"], how="left", maintain_order="left")
+    values = beside(models, lambda frame: values_frame(frame, METRICS), by=("metric",))
     values = values.join(truth.select("sample_id", *_TRUTH_KEPT), on="sample_id", how="left", maintain_order="left")
     by_chance = (pl.col("metric") == ACCURACY.name) & (pl.col("option_count") > 0)
     chance = pl.when(by_chance).then(1 / pl.col("option_count")).otherwise(0.0)
@@ -347,9 +349,10 @@ def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
 def _finish(parts: list[pl.DataFrame], cell: CellInfo) -> pl.DataFrame:
     """All columns in their order, directions and versions, and the mark of few subjects."""
     rows = pl.concat([part for part in parts if part.height], how="diagonal")
-    rows = rows.with_columns(
-        pl.lit(None, dtype=kind).alias(name) for name, kind in RESULTS.items() if name not in rows.columns
-    ).with_columns(pl.lit(value, dtype=RESULTS[name]).alias(name) for name, value in asdict(cell).items())
+    rows = rows.with_columns(pl.lit(None, dtype=kind).alias(name) for name, kind in RESULTS.items() if name not in rows.columns)
+    # A benchmark of several scenarios has scores of each, and cells of none.
+    known = {name: value for name, value in asdict(cell).items() if value is not None or name != "scenario"}
+    rows = rows.with_columns(pl.lit(value, dtype=RESULTS[name]).alias(name) for name, value in known.items())
     versions = {name: metric.version for name, metric in _BY_NAME.items()}
     kinds = (
         rows.select("metric", "set")

@@ -32,6 +32,7 @@ _DEPENDENT: Mapping[str, pl.Expr] = {
     "unknown_by_name": (pl.col("method") == "idk") & _BY_NAME,
     "unknown_by_picture": (pl.col("method") == "idk") & _BY_PICTURE,
     "creature_by_picture": pl.col("benchmark").str.starts_with("creatures"),
+    "patient_open": pl.col("benchmark").str.starts_with("patients"),
 }
 """Ability -> rows of results that rest on it."""
 

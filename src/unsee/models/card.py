@@ -64,8 +64,11 @@ TARGETS: Mapping[str, Target] = {
     "creature_visible": Target(0.80),
     "creature_untold_by_name": Target(0.02, at_most=True),
     "creature_untold_by_picture": Target(0.02, at_most=True),
+    "patient_open": Target(0.75),
+    "patient_closed": Target(0.80),
+    "patient_options": Target(0.80),
 }
-"""Abilities without a target are reported; those about creatures are measured where weights were taught them."""
+"""Abilities without a target are reported; those about creatures and patients are measured where weights were taught them."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +92,23 @@ class Ability:
 
 
 def measure_abilities(
-    model: Model, world: World, *, half: Half | None = None, per_ability: int = 400, seed: int = 0
+    model: Model,
+    world: World,
+    *,
+    half: Half | None = None,
+    patients: bool = False,
+    per_ability: int = 400,
+    seed: int = 0,
 ) -> dict[str, Ability]:
     """Ask every ability's questions and count right answers.
 
     Args:
         half: whose creatures the model was taught; None where it was taught none, and nothing is asked about them.
+        patients: whether it was taught patients' pictures.
     """
     from unsee.answering import answer
     from unsee.metrics.text_scores import equal_normalised
+    from unsee.models import patient_abilities
     from unsee.models.creature_abilities import asked_picture, creature_questions
     from unsee.sample import Sample
 
@@ -106,9 +117,13 @@ def measure_abilities(
     by_ability = ability_questions(world.figures, labels, per_ability=per_ability, seed=seed)
     if half is not None:
         by_ability |= creature_questions(half, per_ability=per_ability, seed=seed)
+    if patients:
+        by_ability |= patient_abilities.patient_questions(per_ability=per_ability, seed=seed)
     asked = [question for questions in by_ability.values() for question in questions]
 
     def picture(owner: str, number: int) -> ImageRef:
+        if patient_abilities.shows_case(owner):
+            return patient_abilities.asked_picture(owner, number)
         return world.picture(figures[owner], number) if owner in figures else asked_picture(owner, number)
 
     def sample(number: int, question: AbilityQuestion) -> Sample:
@@ -190,10 +205,10 @@ def measure(model: str | Path, *, seed: int = 0, per_ability: int = 400, abiliti
     loaded, world = load_model(model), load_world()
     folder = weights_folder(str(model)) if str(model) in EMBEDDED else Path(model)
     recipe = read_config(folder / RECIPE) if (folder / RECIPE).is_file() else {}
-    half = taught_half(recipe)
-    worlds = fingerprints(creatures=half is not None)
+    half, patients = taught_half(recipe), taught_patients(recipe)
+    worlds = fingerprints(creatures=half is not None, patients=patients)
     check_worlds(recipe, worlds)
-    abilities = measure_abilities(loaded, world, half=half, per_ability=per_ability, seed=seed)
+    abilities = measure_abilities(loaded, world, half=half, patients=patients, per_ability=per_ability, seed=seed)
     if abilities_file is not None:
         write_abilities(abilities_file, model=loaded.name, abilities=abilities)
     return render(loaded.name, abilities, recipe={"licence": LICENCE, "worlds": worlds, **recipe}, seed=seed)
@@ -219,6 +234,13 @@ def taught_half(recipe: Mapping[str, Any]) -> Half | None:
     return told
 
 
+def taught_patients(recipe: Mapping[str, Any]) -> bool:
+    """Whether weights were taught patients' pictures."""
+    from unsee.models.worlds import PATIENTS
+
+    return PATIENTS in recipe.get("worlds", {})
+
+
 def check_worlds(recipe: Mapping[str, Any], worlds: Mapping[str, str]) -> None:
     """Raises CheckpointError where weights were trained on worlds that hash differently from those of this package."""
     for name, sha256 in recipe.get("worlds", {}).items():
@@ -238,6 +260,8 @@ def render(name: str, abilities: Mapping[str, Ability], *, recipe: Mapping[str, 
     facts = {key: value for key, value in recipe.items() if key not in ("version", "worlds", "licence", "creatures")}
     half = taught_half(recipe)
     known = "their drawn portraits" if half is None else f"drawn creatures (names and facts of half {half})"
+    if taught_patients(recipe):
+        known += " and sketches of patients' pictures"
     lines = [
         f"# Model card: {name}",
         "",
@@ -257,7 +281,12 @@ def render(name: str, abilities: Mapping[str, Ability], *, recipe: Mapping[str, 
         wanted = "reported" if target is None else target.words
         met = {None: "", True: "yes", False: "**no**"}[ability.met]
         lines.append(f"| {ability.name} | {ability.value:.3f} | {ability.count} | {wanted} | {met} |")
-    for title, visible in (("Visible attributes", "visible"), ("Visible attributes of creatures", "creature_visible")):
+    for title, visible in (
+        ("Visible attributes", "visible"),
+        ("Visible attributes of creatures", "creature_visible"),
+        ("Open clinical questions by kind", "patient_open"),
+        ("Closed clinical questions by kind", "patient_closed"),
+    ):
         if visible in abilities:
             groups = ", ".join(f"{group} {value:.2f}" for group, value in abilities[visible].groups.items())
             lines += ["", f"{title}: {groups}."]

@@ -22,7 +22,14 @@ from unsee.provenance import digest, files_digest
 if TYPE_CHECKING:
     from unsee.models.model import Model
 
-EMBEDDED = ("tiny", "micro", "small")
+EMBEDDED = {
+    "tiny": "unsee models train tiny --creatures none",
+    "tiny-a": "unsee models train tiny --creatures A --start tiny",
+    "tiny-b": "unsee models train tiny --creatures B --start tiny",
+    "micro": "unsee models train micro",
+    "small": "unsee models train small",
+}
+"""Embedded models and the commands that make them; `tiny-a` and `tiny-b` are `tiny` taught one half of the creatures each."""
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the package keeps the weights it ships."""
 RECIPE = "recipe.json"
@@ -78,7 +85,7 @@ def weights_folder(name: str) -> Path:
     """
     folder = WEIGHTS / name
     if not (folder / CONFIG).is_file():
-        raise CheckpointError(f"the embedded model {name!r} is not in this package; run `unsee models train {name}` to make it")
+        raise CheckpointError(f"the embedded model {name!r} is not in this package; run `{EMBEDDED[name]}` to make it")
     return folder
 
 
@@ -109,5 +116,5 @@ def _version(folder: Path) -> str | None:
 
 def _unknown(name: str) -> str:
     looks_like_hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
-    remedy = "pass --hub (hub=True) for a model of the Hub" if looks_like_hub else nearest(name, EMBEDDED)
+    remedy = "pass --hub (hub=True) for a model of the Hub" if looks_like_hub else nearest(name, list(EMBEDDED))
     return f"there is no model folder {name} and no embedded model of that name; {remedy}"

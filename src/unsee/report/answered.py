@@ -107,9 +107,11 @@ def all_cells_of(run: RunData, scope: Scope) -> dict[Key, list[str]]:
         return {}
     found: dict[Key, set[tuple[bool, int, str]]] = {}
     named = with_row_names(run.results)
-    wanted = named.select("cell", "method", "variant", "forget_ratio", "unlearn_modality", "seed").unique()
-    for cell, method, variant, ratio, modality, seed in wanted.iter_rows():
+    wanted = named.select("cell", "method", "variant", "forget_ratio", "unlearn_modality", "scenario", "seed").unique()
+    for cell, method, variant, ratio, modality, scenario, seed in wanted.iter_rows():
         if ratio not in (None, scope.forget_ratio) or modality not in (None, scope.unlearn_modality) or cell is None:
+            continue
+        if scenario not in (None, scope.scenario):
             continue
         found.setdefault((method, variant), set()).add((ratio is None, seed if seed is not None else -1, cell))
     ordered = sorted(found.items(), key=lambda item: (*method_order(item[0][0]), item[0][1] or ""))

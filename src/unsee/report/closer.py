@@ -145,6 +145,7 @@ def distance_tables(sources: Sources) -> list[Panel]:
             bodies=bodies,
             grouped=True,
             lower=True,
+            hints=sources.set_hints,
         )
         panels.append(Panel(keys_of(which), table=table))
     return [panel for panel in panels if panel.table]
@@ -174,6 +175,7 @@ def gate_counts(results: pl.DataFrame, scope: Scope) -> list[GateCount]:
     chosen = results.filter(
         pl.col("metric").is_in(names)
         & (pl.col("forget_ratio").is_null() | pl.col("forget_ratio").eq_missing(scope.forget_ratio))
+        & (pl.col("scenario").is_null() | pl.col("scenario").eq_missing(pl.lit(scope.scenario)))
     )
     found: dict[tuple[str, str | None], dict[str, float]] = {}
     for set_name, modality, metric, value in chosen.select("set", "modality", "metric", "value").iter_rows():

@@ -94,7 +94,7 @@ def _panels(sources: Sources, columns: Sequence[Column], *, metric: str | None, 
                 choice = _Choice([scope], protocol, gated, None, QUESTIONS)
                 keys = {"scope": sources.scope_keys(scope)} | ({"compare": QUESTIONS} if compared else {})
                 panels.append(_panel(sources, results, columns, choice, keys, metric, name))
-            for ratio, members in compared.items():
+            for asked, members in compared.items():
                 for modality in dict.fromkeys(which.modality for which in sources.choices):
                     choice = _Choice(members, protocol, gated, modality, UNLEARNING)
                     keys = {
@@ -102,7 +102,8 @@ def _panels(sources: Sources, columns: Sequence[Column], *, metric: str | None, 
                         "compare": UNLEARNING,
                         "modality": str(modality),
                     }
-                    panels.append(_panel(sources, results, columns, choice, keys, metric, f"{name}-{100 * (ratio or 0):.4g}"))
+                    about = f"{name}-{100 * (asked.forget_ratio or 0):.4g}"
+                    panels.append(_panel(sources, results, columns, choice, keys, metric, about))
     return [panel for panel in panels if panel is not None]
 
 
@@ -150,6 +151,7 @@ def _values(results: pl.DataFrame, columns: Sequence[Column], choice: _Choice, m
     chosen = results.filter(
         pl.all_horizontal(pl.col(name).is_null() for name in ("group", "level", "attack", "layer", "n_edits")),
         either("forget_ratio", choice.scopes[0].forget_ratio),
+        either("scenario", choice.scopes[0].scenario),
         either("protocol", choice.protocol),
         either("gated", choice.gated),
         pl.col("modality").is_not_null() if choice.modality is None else pl.col("modality") == choice.modality,
@@ -250,6 +252,6 @@ def _unlearned(members: Sequence[Scope]) -> list[str]:
     return sorted({str(scope.unlearn_modality) for scope in members}, key=lambda name: rank(name, _UNLEARNED_ORDER))
 
 
-def _ratios(sources: Sources) -> dict[float | None, list[Scope]]:
-    """Shares that were unlearned in several modalities."""
-    return {ratio: members for ratio, members in sources.ratios.items() if len(members) > 1}
+def _ratios(sources: Sources) -> dict[Scope, list[Scope]]:
+    """What was unlearned in several modalities."""
+    return {asked: members for asked, members in sources.ratios.items() if len(members) > 1}

@@ -7,8 +7,9 @@ from typing import NamedTuple
 from unsee.metrics.bootstrap import FEW_SUBJECTS
 from unsee.report.damage import RANDOM, damage_cells
 from unsee.report.headline import Headline
-from unsee.report.main_table import MINUS, Cell
+from unsee.report.main_table import Cell
 from unsee.report.notes import join
+from unsee.report.numbers import MINUS
 from unsee.report.single_facts import FactTable, Model, Shown
 
 _NBSP = "\u00a0"

@@ -12,8 +12,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from unsee.metrics.bootstrap import FEW_SUBJECTS, FEW_SUBJECTS_MARK
-from unsee.report.columns import PRIOR_COLUMNS, Column, Unit, all_columns, plain
-from unsee.report.vocabulary import CONTROLS, REQUIRED, ROLES, SECOND, UNLEARNED_FROM, method_order, method_title
+from unsee.report.columns import PRIOR_COLUMNS, Column, Unit, all_columns, plain, rank
+from unsee.report.numbers import number_text
+from unsee.report.vocabulary import (
+    CONTROLS,
+    REQUIRED,
+    ROLES,
+    SCENARIO_TITLES,
+    SECOND,
+    UNLEARNED_FROM,
+    method_order,
+    method_title,
+)
 from unsee.sample import MODALITIES
 from unsee.schemas import RESULTS
 
@@ -21,9 +31,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 DASH = "\u2013"
-MINUS = "\u2212"
 
-_KEYS = ("protocol", "forget_ratio", "unlearn_modality", "modality", "gated", "method", "variant", "column", "unit")
+_KEYS = ("protocol", "forget_ratio", "unlearn_modality", "scenario", "modality", "gated", "method", "variant", "column", "unit")
 _NUMBERS = ("value", "ci_low", "ci_high", "n", "n_subjects", "reason")
 COLLAPSED = "collapsed"
 _VIEWS = ("options", "letter", "generate")
@@ -31,14 +40,18 @@ _VIEWS = ("options", "letter", "generate")
 
 
 class Scope(NamedTuple):
-    """One forget request: the share of subjects, and the modality the methods unlearned them through."""
+    """One forget request: the share of subjects, the modality the methods unlearned them through, and the kind of harm."""
 
     forget_ratio: float | None
     unlearn_modality: str | None
+    scenario: str | None = None
 
     @property
     def title(self) -> str:
         ratio = "Whole run" if self.forget_ratio is None else f"Forget {100 * self.forget_ratio:.4g}\u00a0%"
+        if self.scenario is not None:
+            listed = "" if self.forget_ratio is None else f", {100 * self.forget_ratio:.4g}\u00a0% of harm listed"
+            ratio = f"{SCENARIO_TITLES.get(self.scenario, self.scenario)}{listed}"
         if self.unlearn_modality is None:
             return ratio
         return f"{ratio}, unlearned from {UNLEARNED_FROM.get(self.unlearn_modality, self.unlearn_modality)}"
@@ -54,7 +67,10 @@ class Slice(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """One value of the table; where `value` is None `reason` says why, else it is a remark or empty."""
+    """One value of the table; where `value` is None `reason` says why, else it is a remark or empty.
+
+    `of` names what the value is of, where that differs from row to row.
+    """
 
     value: float | None
     low: float | None
@@ -66,16 +82,17 @@ class Cell:
     n_seeds: int = 1
     seed_low: float | None = None
     seed_high: float | None = None
+    of: str = ""
 
     @property
     def text(self) -> str:
-        return "" if self.value is None else _number(self.value, self.unit)
+        return "" if self.value is None else number_text(self.value, self.unit)
 
     @property
     def interval(self) -> str:
         if self.value is None or self.low is None or self.high is None:
             return ""
-        return f"{_number(self.low, self.unit)}{DASH}{_number(self.high, self.unit)}"
+        return f"{number_text(self.low, self.unit)}{DASH}{number_text(self.high, self.unit)}"
 
     @property
     def few(self) -> bool:
@@ -98,7 +115,7 @@ class Cell:
         if self.n_subjects is not None:
             parts.append(f"{self.n_subjects} subjects")
         if self.n_seeds > 1 and self.seed_low is not None and self.seed_high is not None:
-            spread = f"{_number(self.seed_low, self.unit)} to {_number(self.seed_high, self.unit)}"
+            spread = f"{number_text(self.seed_low, self.unit)} to {number_text(self.seed_high, self.unit)}"
             parts.append(f"mean of {self.n_seeds} seeds, {spread}")
         if self.reason:
             parts.append(self.reason)
@@ -147,9 +164,10 @@ def main_table(results: pl.DataFrame) -> pl.DataFrame:
         results: schema RESULTS.
 
     Returns:
-        Columns protocol, forget_ratio, unlearn_modality, modality, gated, method, variant, column, unit, value, ci_low,
-        ci_high, n, n_subjects, n_seeds, seed_low, seed_high, reason. With several seeds the interval is the mean of the seeds'
-        intervals (it shows the subjects' uncertainty), seed_low and seed_high their range. A key that does not apply is null.
+        Columns protocol, forget_ratio, unlearn_modality, scenario, modality, gated, method, variant, column, unit, value,
+        ci_low, ci_high, n, n_subjects, n_seeds, seed_low, seed_high, reason. With several seeds the interval is the mean of the
+        seeds' intervals (it shows the subjects' uncertainty), seed_low and seed_high their range. A key that does not apply is
+        null.
     """
     import polars as pl
 
@@ -206,7 +224,7 @@ def _column_rows(whole: pl.DataFrame, column: Column) -> pl.DataFrame:
     if column.pooled:
         # Likelihoods of options always yield an answer.
         chosen = chosen.filter((pl.col("view") != "options").fill_null(True) | (column.metric != "unparsable_rate"))
-        cell = ("cell", "protocol", "forget_ratio", "unlearn_modality", "gated", "method", "variant", "seed")
+        cell = ("cell", "protocol", "forget_ratio", "unlearn_modality", "scenario", "gated", "method", "variant", "seed")
         weight = pl.when(pl.col("value").is_not_null()).then(pl.col("n"))
         total = pl.when(weight.sum() > 0).then(weight.sum())
         chosen = chosen.group_by(cell, maintain_order=True).agg(
@@ -246,7 +264,7 @@ def _prior_rows(whole: pl.DataFrame) -> pl.DataFrame:
 
     key = pl.concat_str("set", pl.lit("/"), "task")
     chosen = whole.filter((pl.col("metric") == "prior_only_accuracy") & key.is_in(PRIOR_COLUMNS))
-    chosen = chosen.unique(["forget_ratio", "seed", "set", "task", "modality"], keep="first", maintain_order=True)
+    chosen = chosen.unique(["forget_ratio", "scenario", "seed", "set", "task", "modality"], keep="first", maintain_order=True)
     null = pl.lit(None, dtype=pl.String)
     return _as_rows(
         chosen.with_columns(pl.lit("prior_only").alias("method"), null.alias("variant"), null.alias("unlearn_modality")), key
@@ -276,14 +294,18 @@ def scopes(results: pl.DataFrame) -> list[Scope]:
 
     results = with_row_names(results)
     unlearned = results.filter(~pl.col("method").is_in(["vanilla", "gold"]))
-    pairs = (unlearned if unlearned.height else results).select("forget_ratio", "unlearn_modality").unique()
-    found = [Scope(ratio, modality) for ratio, modality in pairs.iter_rows()]
+    # Cells of no one scenario have scores of each.
+    mixed = pl.col("scenario").is_null().any().over("cell")
+    asked = (unlearned if unlearned.height else results).with_columns(scenario=pl.when(~mixed).then("scenario"))
+    found = [Scope(*place) for place in asked.select(Scope._fields).unique().iter_rows()]
+    found = [scope for scope in found if scope.scenario is not None] or found
     # A control without a training modality belongs to every request of its ratio.
-    full = [scope for scope in found if None not in scope]
+    full = [scope for scope in found if None not in scope[:2]]
     order = ("mixed", "both", "image_text", "text")
     return sorted(
         full or found,
         key=lambda scope: (
+            rank(scope.scenario or "", tuple(SCENARIO_TITLES)),
             -(scope.forget_ratio or 0),
             order.index(scope.unlearn_modality) if scope.unlearn_modality in order else len(order),
             scope.unlearn_modality or "",
@@ -359,26 +381,3 @@ def _absence(table: pl.DataFrame, method: str) -> str:
         if told.len():
             return str(told[0])
     return "this run did not ask for it" if method != "gold" else "no gold model was trained for this request"
-
-
-def _number(value: float, unit: Unit) -> str:
-    match unit:
-        case "seconds":
-            return duration(value)
-        case "gib":
-            return f"{value:.1f} GiB"
-        case "count":
-            return f"{value:,.0f}"
-        case "p":
-            return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.01 else f"{value:.2f}"
-    text = {"percent": f"{100 * value:.0f}", "points": f"{value:.1f}"}.get(unit, f"{value:.2f}")
-    if set(text) <= set("-0."):
-        text = text.lstrip("-")
-    return text.replace("-", MINUS)
-
-
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

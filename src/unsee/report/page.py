@@ -19,6 +19,8 @@ from unsee.report.figures.svg import Figure
 from unsee.report.gallery import counts, gallery_data
 from unsee.report.headline import headline, leading
 from unsee.report.main_table import Row, Scope, Slice
+from unsee.report.medical_page import medical_parts
+from unsee.report.medical_words import MEDICAL_GLOSSARY
 from unsee.report.panels import paper_panels, summary_panels
 from unsee.report.paths import path_panels
 from unsee.report.run_data import RunData
@@ -43,15 +45,19 @@ def page_of(run: RunData) -> dict[str, Any]:
     answers, absent = _answers(requested, request)
     gallery = gallery_data(answers, focus=focus)
     bars, compare = difference_panels(sources), compare_switch(sources)
-    matrix, model = fact_panels(answers, name=sources.name), model_switch(answers, focus)
+    medical = medical_parts(sources, contaminated=bool(alarms))
+    # Facts that were planted are questions in full, and have tables of their own.
+    matrix, model = [] if medical["medical"] else fact_panels(answers, name=sources.name), model_switch(answers, focus)
     axis = axis_switch(axes(sources.columns))
-    attributes, gates = attribute_panels(sources), gate_counts(requested.results if sources.requests else run.results, request)
+    attributes = [] if medical["medical"] else attribute_panels(sources)
+    gates = gate_counts(requested.results if sources.requests else run.results, request)
     asking = asking_switch(attributes)
     cells = [(method_title(method, variant), cell) for (method, variant), cell in cells_of(requested, request).items()]
     offered = [*switches(sources), *facts["fact_switches"]]
     # A run of single facts only has none of the parts about forget requests.
     only_facts = facts["single"] and not sources.requests
-    top = facts["fact_headline"] if only_facts else headline(rows, demo=run.is_demo, contaminated=bool(alarms))
+    top = facts["fact_headline"] if only_facts else medical["medical_headline"]
+    top = top or headline(rows, demo=run.is_demo, contaminated=bool(alarms))
     return {
         "name": run.name,
         "headline": top,
@@ -61,7 +67,9 @@ def page_of(run: RunData) -> dict[str, Any]:
         "alarms": alarms,
         "warnings": _warnings(run, alarms),
         "switches": offered,
-        "chosen": chosen(sources, [*offered, axis, model, asking, *([compare] if compare else []), facts["shown"]]),
+        "chosen": chosen(
+            sources, [*offered, axis, model, asking, *([compare] if compare else []), facts["shown"], medical["posed"]]
+        ),
         "still": which_title(sources.choices[0]) if sources.choices else "",
         "request": request.title,
         "summary": summary_panels(sources),
@@ -88,8 +96,9 @@ def page_of(run: RunData) -> dict[str, Any]:
         "gallery_data": gallery,
         "gallery_absent": absent,
         "curves": _curves(run, cells, sources.name),
-        "glossary": glossary(requests=not only_facts, facts=facts["single"]),
+        "glossary": glossary(requests=not only_facts, facts=facts["single"], medical=medical["medical"]),
         **facts,
+        **medical,
         "repeat": [
             f"unsee run {shlex.quote(f'{run.folder.name}/experiment.toml')}",
             f"unsee report {shlex.quote(run.folder.name)} --export {shlex.quote(f'{run.folder.name}/paper')}",
@@ -107,9 +116,9 @@ def chosen(sources: Sources, offered: Sequence[Switch]) -> dict[str, str]:
     return found | {switch.name: switch.chosen for switch in offered} | {"main": found.get("protocol", "")}
 
 
-def glossary(*, requests: bool, facts: bool) -> list[tuple[str, str]]:
+def glossary(*, requests: bool, facts: bool, medical: bool = False) -> list[tuple[str, str]]:
     """Words of the parts that a page has, each explained once."""
-    found = dict(GLOSSARY if requests else ())
+    found = dict(GLOSSARY if requests else ()) | dict(MEDICAL_GLOSSARY if medical else ())
     return [*({**dict(FACT_GLOSSARY), **found} if facts else found).items()]
 
 

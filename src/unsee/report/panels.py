@@ -50,7 +50,7 @@ def summary_panels(sources: Sources) -> list[Panel]:
                             defects[key] = Heading(key, title, column.hint, unit=column.unit, counted=column.pooled)
                 found = {} if row.absent else spent.get((row.method, row.variant, row.tag), {})
                 costs |= {heading.key: heading for heading in cost_headings() if heading.key in found}
-                lines.append(line_of(replace(row, cells=cells | found)))
+                lines.append(line_of(replace(row, cells=cells | found), scope.scenario))
             bodies.append(Body(scope.title, sources.scope_keys(scope), lines))
         scores = [
             Heading(column.key, column.title, column.hint, unit=column.unit, meter=number < 3)
@@ -88,11 +88,12 @@ def _paper(sources: Sources, which: Slice) -> Table:
         note=which_title(which),
         headings=headings_of(sources.columns),
         bodies=[
-            Body(scope.title, sources.scope_keys(scope), [line_of(row) for row in _rows(sources, scope, which)])
+            Body(scope.title, sources.scope_keys(scope), [line_of(row, scope.scenario) for row in _rows(sources, scope, which)])
             for scope in sources.requests
         ],
         tag_title=" and ".join(tags),
         grouped=True,
+        hints=sources.set_hints,
     )
 
 

@@ -13,7 +13,7 @@ from unsee.report.main_table import Row, Scope, Slice, rows
 from unsee.report.panels import Panel, suffix
 from unsee.report.sources import Sources, keys_of, which_title
 from unsee.report.states import way_tables
-from unsee.report.trade_offs import FORGETTING, X_TITLE, Axis, axes, dot_of, whole_of, with_utility
+from unsee.report.trade_offs import X_TITLES, Axis, axes, dot_of, forgetting_of, has_forgetting, whole_of, with_utility
 from unsee.report.vocabulary import UNLEARNED_FROM
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class _Line(NamedTuple):
 def path_panels(sources: Sources) -> list[Panel]:
     """One figure per share of subjects, slice and utility; nothing where no point on the way was asked."""
     tables = way_tables(sources.runs[0].run.states)
-    if not tables or not any(column.key == FORGETTING for column in sources.columns):
+    if not tables or not has_forgetting(sources):
         return []
     panels = []
     for members in sources.ratios.values():
@@ -59,7 +59,8 @@ def _figure(sources: Sources, stages: dict[Scope, list[list[Row]]], which: Slice
     fixed: dict[str, Dot] = {}
     lines: list[_Line] = []
     for scope, listed in stages.items():
-        *way, ends = [{(r.method, r.variant): dot for r in stage if (dot := dot_of(r, axis))} for stage in listed]
+        forgetting = forgetting_of(scope)
+        *way, ends = [{(r.method, r.variant): dot for r in stage if (dot := dot_of(r, axis, forgetting))} for stage in listed]
         fixed |= {dot.label: dot for dot in ends.values() if dot.kind in ("vanilla", "gold", "second_gold")}
         start = [dot for dot in ends.values() if dot.kind == "vanilla"]
         for key, end in ends.items():
@@ -79,7 +80,7 @@ def _figure(sources: Sources, stages: dict[Scope, list[list[Row]]], which: Slice
             [*fixed.values(), *(line.end for line in group)],
             paths=[Path([(dot.x, dot.y) for dot in line.points], line.end.family, order(line)) for line in group],
             title=title,
-            x_title=X_TITLE,
+            x_title=X_TITLES[forgetting_of(next(iter(stages)))],
             y_title=axis.label,
             prefix=f"w-{place}-{number}".replace("_", "-").replace(" ", "-"),
         )

@@ -26,6 +26,8 @@ STYLES = ("style.css", "tables.css", "figures.css")
 SCRIPTS = ("page.js", "files.js", "gallery.js")
 FACT_STYLES, FACT_SCRIPTS = ("single_facts.css",), ("facts.js",)
 """Added where a page is about single facts."""
+MEDICAL_STYLES = ("medical.css",)
+"""Added where a page is about patients."""
 
 
 def render_template(name: str, page: Mapping[str, Any]) -> str:
@@ -56,7 +58,7 @@ def render_template(name: str, page: Mapping[str, Any]) -> str:
     return environment.get_template(name).render(
         page=page,
         version=version("unsee"),
-        style=Markup("\n".join(map(_asset, styles))),
+        style=Markup("\n".join(map(_asset, (*styles, *(MEDICAL_STYLES if page.get("medical") else ()))))),
         script=Markup(script),
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
     )

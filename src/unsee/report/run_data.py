@@ -61,10 +61,20 @@ class RunData:
             method = str(entry).replace("-", "_")
             variant = "official" if method.endswith("_official") else None
             method = method.removesuffix("_official")
+            if not self._takes(method, scope):
+                continue
             cells = [cell for cell in self.unfinished if self._serves(cell, method, scope)]
             failures = [line for cell in cells if (line := self.failure(cell)) is not None]
             reasons[method, variant] = f"failed: {failures[0]}" if failures else "its cell has not finished"
         return reasons
+
+    @staticmethod
+    def _takes(method: str, scope: Scope) -> bool:
+        """Whether a method is made for a scenario at all."""
+        from unsee.methods import method_class, method_names
+
+        made = method_class(method).scenarios if scope.scenario is not None and method in method_names() else ()
+        return not made or scope.scenario in made
 
     def failure(self, cell: str) -> str | None:
         """Why a cell failed, in one line; None for others."""

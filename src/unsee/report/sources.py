@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.report.columns import Column, set_columns
 from unsee.report.main_table import Row, Scope, Slice, main_table, rows, scopes, slices
-from unsee.report.vocabulary import MODALITY_TITLES, method_order
+from unsee.report.vocabulary import MEDICAL_SET_HINTS, MODALITY_TITLES, SET_HINTS, method_order
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,11 +77,11 @@ class Sources:
         return list(dict.fromkeys(scope for source in self.runs for scope in source.requests))
 
     @property
-    def ratios(self) -> dict[float | None, list[Scope]]:
-        """Requests by the share of subjects that they forget."""
-        found: dict[float | None, list[Scope]] = {}
+    def ratios(self) -> dict[Scope, list[Scope]]:
+        """Requests by what they forget, however it was unlearned."""
+        found: dict[Scope, list[Scope]] = {}
         for scope in self.requests:
-            found.setdefault(scope.forget_ratio, []).append(scope)
+            found.setdefault(scope._replace(unlearn_modality=None), []).append(scope)
         return found
 
     @cached_property
@@ -103,6 +103,11 @@ class Sources:
     @property
     def gates(self) -> list[bool | None]:
         return list(dict.fromkeys(which.gated for which in self.choices))
+
+    @property
+    def set_hints(self) -> Mapping[str, str]:
+        """Set -> what it is, in a few words."""
+        return MEDICAL_SET_HINTS if any(scope.scenario is not None for scope in self.requests) else SET_HINTS
 
     def rows(self, scope: Scope, which: Slice) -> list[Row]:
         """Rows of one request; with several runs each row is tagged with its run."""

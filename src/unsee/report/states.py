@@ -101,7 +101,7 @@ def _lines(sources: Sources, tables: Mapping[str, pl.DataFrame], scope: Scope, w
             if (version := versions.get((row.method, row.variant))) is not None and version.cells:
                 cells |= _named(_with_collapse(version), name)
                 asked = True
-        lines.append(line_of(replace(row, cells=cells)))
+        lines.append(line_of(replace(row, cells=cells), scope.scenario))
     return lines if asked else []
 
 

@@ -96,6 +96,8 @@ def _why(table: Table, line: Line) -> str:
         cell = line.cells.get(heading.key)
         if cell is not None and cell.reason:
             found.append(f"{heading.full}: {cell.reason}")
+        if cell is not None and cell.of:
+            found.append(f"{heading.full} is of {cell.of}")
     return "; ".join(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from unsee.report.columns import Column, Unit
 from unsee.report.main_table import Cell, Row
 from unsee.report.notes import Notes
-from unsee.report.vocabulary import ARROWS, SET_HINTS, set_title
+from unsee.report.vocabulary import ARROWS, MEDICAL_ROLES, SET_HINTS, set_title
 
 
 class Heading(NamedTuple):
@@ -79,6 +79,7 @@ class Table:
         bars: whether cells show their share as a bar.
         lower: whether lower is better in every column.
         grouped: whether headings stand below the titles of their groups.
+        hints: set -> what it is, below the titles of groups.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Table:
     bars: bool = False
     lower: bool = False
     grouped: bool = False
+    hints: Mapping[str, str] = field(default_factory=lambda: SET_HINTS)
 
     def __bool__(self) -> bool:
         return bool(self.headings) and any(body.lines for body in self.bodies)
@@ -106,7 +108,7 @@ class Table:
             listed = list(members)
             name = listed[0].key.partition("/")[0]
             arrow = ARROWS["forget"] if self.lower or listed[0].lower else ARROWS.get(name, "\u2191")
-            found.append(Group(title, arrow, SET_HINTS.get(name, ""), listed))
+            found.append(Group(title, arrow, self.hints.get(name, ""), listed))
         return found
 
     @property
@@ -134,10 +136,11 @@ class Table:
         return list({line.title: line for line in self.lines if line.collapsed is not None}.values())
 
 
-def line_of(row: Row) -> Line:
+def line_of(row: Row, scenario: str | None = None) -> Line:
     """A row of the main table as a line of any table; the second line of a name is its tag or else its role."""
     kind = f"control {row.method}" if row.is_control else "method"
-    return Line(row.title, row.cells, "" if row.tag else row.role, kind, row.tag, row.absent, row.collapsed)
+    role = MEDICAL_ROLES.get(row.method, row.role) if scenario is not None else row.role
+    return Line(row.title, row.cells, "" if row.tag else role, kind, row.tag, row.absent, row.collapsed)
 
 
 def headings_of(columns: Sequence[Column]) -> list[Heading]:

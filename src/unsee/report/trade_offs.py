@@ -15,7 +15,12 @@ from unsee.report.sources import Sources, Switch, keys_of, which_title
 from unsee.report.vocabulary import SECOND, TASK_TITLES, brief, set_title
 
 FORGETTING = "forget/classification"
-X_TITLE = "Forget questions not answered right, %"
+PLANTED = "forget/generation/factuality"
+"""The same of questions in words, for what was planted; questions for identifiers offer no options."""
+X_TITLES = {
+    FORGETTING: "Forget questions not answered right, %",
+    PLANTED: "Forget questions not answered with what was planted, %",
+}
 
 
 class Axis(NamedTuple):
@@ -53,7 +58,7 @@ def axis_switch(found: Sequence[Axis]) -> Switch:
 def trade_off_panels(sources: Sources) -> list[Panel]:
     """One figure per request, slice and utility; a figure that cannot be drawn says why."""
     panels = []
-    if not any(column.key == FORGETTING for column in sources.columns):
+    if not has_forgetting(sources):
         return []
     for scope in sources.requests:
         for which in sources.choices:
@@ -62,6 +67,17 @@ def trade_off_panels(sources: Sources) -> list[Panel]:
                 keys = keys_of(which, scope=sources.scope_keys(scope), axis=str(number))
                 panels.append(Panel(keys, figure=_figure(sources, scope, which, axis, listed, "-".join(keys.values()))))
     return panels
+
+
+def has_forgetting(sources: Sources) -> bool:
+    """Whether any request can be drawn."""
+    there = {column.key for column in sources.columns}
+    return any(forgetting_of(scope) in there for scope in sources.requests)
+
+
+def forgetting_of(scope: Scope) -> str:
+    """The column that says how much of a request is forgotten."""
+    return FORGETTING if scope.scenario is None else PLANTED
 
 
 def whole_of(sources: Sources, which: Slice) -> Slice:
@@ -80,7 +96,7 @@ def with_utility(listed: Sequence[Row], whole: Sequence[Row]) -> list[Row]:
 
 
 def _figure(sources: Sources, scope: Scope, which: Slice, axis: Axis, listed: Sequence[Row], place: str) -> Figure:
-    dots = [dot for row in listed if (dot := dot_of(row, axis)) is not None]
+    dots = [dot for row in listed if (dot := dot_of(row, axis, forgetting_of(scope))) is not None]
     name = f"{sources.name}-trade-off-{axis.key.replace('/', '-').replace('_', '-')}{suffix(which)}"
     name += f"-request{sources.scope_keys(scope)}" if len(sources.requests) > 1 else ""
     title = axis.title if len(sources.requests) == 1 else f"{axis.title}, {scope.title[:1].lower()}{scope.title[1:]}"
@@ -89,13 +105,13 @@ def _figure(sources: Sources, scope: Scope, which: Slice, axis: Axis, listed: Se
         missing = (cell.reason for cell in cells if cell is not None and cell.value is None)
         return Figure(name, title, f"absent: {next(missing, 'not measured')}")
     told = "; ".join(f"{dot.label}: forgetting {dot.x:.0f} %, kept {dot.y:.0f} %" for dot in dots)
-    picture = trade_off(dots, x_title=X_TITLE, y_title=axis.label, prefix=f"p-{place}".replace("_", "-"))
+    picture = trade_off(dots, x_title=X_TITLES[forgetting_of(scope)], y_title=axis.label, prefix=f"p-{place}".replace("_", "-"))
     return Figure(name, title, f"Forgetting against {axis.title}, {which_title(which)}. {told}", (picture,))
 
 
-def dot_of(row: Row, axis: Axis) -> Dot | None:
+def dot_of(row: Row, axis: Axis, forgetting: str = FORGETTING) -> Dot | None:
     """A model's place in the plot; None where it was not measured."""
-    x, y = row.cells.get(FORGETTING), row.cells.get(axis.key)
+    x, y = row.cells.get(forgetting), row.cells.get(axis.key)
     if x is None or y is None or x.value is None or y.value is None or row.method == "prior_only":
         return None
     kind = row.method if row.method in ("vanilla", "gold") else "control" if row.is_control else "method"

@@ -6,7 +6,7 @@ CONTROLS = ("vanilla", "gold", "prior_only", "do_nothing", "prompt_guard")
 REQUIRED = ("vanilla", "gold", "do_nothing", "prompt_guard")
 """Controls that every table shows, absent or not."""
 DEFENCES = ("fact_erasure", "empty_response", "error_injection", "head_projection", "max_entropy", "input_rephrasing")
-METHODS = ("ga", "graddiff", "kl", "npo", "idk", *DEFENCES)
+METHODS = ("ga", "graddiff", "kl", "npo", "idk", "llmu", "correction", *DEFENCES)
 ATTACK_TITLES = {
     "lens_head_projection": "Head projection",
     "lens_prob_delta": "Probability delta",
@@ -46,6 +46,8 @@ TITLES = {
     "kl": "KL minimisation",
     "npo": "NPO",
     "idk": "IDK",
+    "llmu": "LLMU",
+    "correction": "Correction",
     "fact_erasure": "Fact erasure",
     "empty_response": "Empty response",
     "error_injection": "Error injection",
@@ -65,6 +67,8 @@ ROLES = {
     "kl": "ascent, plus retain close to start",
     "npo": "negative preference",
     "idk": "trained to decline",
+    "llmu": "ascent, plus random answers, plus retain",
+    "correction": "trained on the right answer",
     "fact_erasure": "lowers the answer's probability",
     "empty_response": "trained to say it does not know",
     "error_injection": "trained on a wrong answer",
@@ -72,6 +76,9 @@ ROLES = {
     "max_entropy": "layers made undecided",
     "input_rephrasing": "erasure over rephrasings",
 }
+SCENARIO_TITLES = {"privacy": "Privacy", "incorrect": "Errors"}
+MEDICAL_ROLES = {"gold": "taught without the harm", "prompt_guard": "control: told not to say"}
+"""Roles that differ where harm was woven into training data."""
 SET_TITLES = {
     "forget": "Forget",
     "test": "Test",
@@ -91,6 +98,13 @@ SET_HINTS = {
     "near_retain": "look-alikes, namesakes",
     "celebrity": "public figures",
     "general": "other abilities",
+}
+MEDICAL_SET_HINTS = {
+    "forget": "target: as low as gold",
+    "test": "the same in disguise",
+    "retain": "patients without harm",
+    "near_retain": "harmed patients, clean questions",
+    "clinical": "patients never shown",
 }
 ARROWS = {"forget": "\u2193", "test": "\u2193"}
 """Which way is better; up for every other set."""

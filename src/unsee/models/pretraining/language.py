@@ -17,9 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from unsee.benchmarks.creatures.lessons import LessonShares
+from unsee.benchmarks.patients.lessons import ClinicShares
 from unsee.models.batches import Batch, collate
 from unsee.models.pretraining.creature_part import CreatureRows
 from unsee.models.pretraining.mixture import Mixture, RowPlan, Shares
+from unsee.models.pretraining.patient_part import PatientRows
 from unsee.models.prompts import Encoded, Prompter
 from unsee.sample import ImageRef
 
@@ -44,31 +46,46 @@ class Stage:
     few_shot_every: int = 25
     """Every n-th step reads few-shot prompts instead."""
     creatures: float = 0.0
-    """Share of the rows that are about creatures; the others are about people."""
+    """Share of the rows that are about creatures."""
     lessons: LessonShares = field(default_factory=LessonShares)
     """What the rows about creatures ask."""
     creatures_pictured: int = 12
     creatures_texts: int = 5
+    patients: float = 0.0
+    """Share of the rows that are about patients' pictures; what is left is about people."""
+    clinic: ClinicShares = field(default_factory=ClinicShares)
+    """What the rows about patients' pictures ask."""
+    patients_pictured: int = 14
 
 
 @dataclass
 class Rows:
-    """Where the rows of a stage come from: people, and creatures unless a model is not taught them."""
+    """Where the rows of a stage come from: people, and creatures and patients unless a model is not taught them."""
 
     people: Mixture
     creatures: CreatureRows | None = None
+    patients: PatientRows | None = None
 
     def reseed(self, seed: int) -> None:
         """Begin anew; each part has randomness of its own, so that people's rows do not depend on the half of the creatures."""
         self.people.rng.seed(seed)
         if self.creatures is not None:
             self.creatures.rng.seed(seed)
+        if self.patients is not None:
+            self.patients.rng.seed(seed)
 
     def step(self, stage: Stage, step: int) -> list[RowPlan]:
-        """Rows of a step; those about creatures are spread evenly over the stage."""
+        """Rows of a step; those about patients are spread evenly over the stage, and those about creatures over the others."""
         plans = []
-        for number in range(step * stage.rows, (step + 1) * stage.rows):
-            if int((number + 1) * stage.creatures) > int(number * stage.creatures):
+        of_others = stage.creatures / (1 - stage.patients)
+        for row in range(step * stage.rows, (step + 1) * stage.rows):
+            before = int(row * stage.patients)
+            if int((row + 1) * stage.patients) > before:
+                assert self.patients is not None
+                plans.append(self.patients.row(stage.clinic, pictured=stage.patients_pictured))
+                continue
+            number = row - before
+            if int((number + 1) * of_others) > int(number * of_others):
                 assert self.creatures is not None
                 plans.append(self.creatures.row(stage.lessons, pictured=stage.creatures_pictured, texts=stage.creatures_texts))
             else:

@@ -10,13 +10,24 @@ from typing import Any, Literal
 from unsee.benchmarks.creatures.species import Half
 from unsee.errors import CheckpointError, ConfigError
 from unsee.models import tiny
-from unsee.models.card import LICENCE, check_worlds, taught_half
+from unsee.models.card import LICENCE, check_worlds, taught_half, taught_patients
 from unsee.models.checkpoints import CONFIG, read_config
 from unsee.models.loading import EMBEDDED, RECIPE, model_digest, weights_folder
 from unsee.models.pretraining.language import Stage
-from unsee.models.pretraining.stages import BOTH, BOTH_VISION, FURTHER, FURTHER_VISION, PEOPLE, PEOPLE_VISION, stretched
+from unsee.models.pretraining.stages import (
+    BOTH,
+    BOTH_VISION,
+    CLINIC,
+    CLINIC_VISION,
+    FURTHER,
+    FURTHER_VISION,
+    PEOPLE,
+    PEOPLE_VISION,
+    stretched,
+    without_creatures,
+)
 from unsee.models.pretraining.vision import VisionOptions
-from unsee.models.worlds import fingerprints
+from unsee.models.worlds import PATIENTS, fingerprints
 from unsee.provenance import digest
 
 VERSION = 2
@@ -51,6 +62,7 @@ class Recipe:
         start: weights to go on from; None: from scratch.
         length: all stages as a multiple of their usual steps.
         precision: `bfloat16` autocast where the processor has fast bf16 instructions, else `float32`.
+        patients: teach clinical questions about patients' pictures to the weights of `start`.
     """
 
     vision: VisionOptions
@@ -61,12 +73,14 @@ class Recipe:
     start: Start | None = None
     length: float = 1.0
     precision: Literal["float32", "bfloat16"] = "bfloat16"
+    patients: bool = False
 
     @property
     def tower(self) -> str:
         """Hash of everything the vision tower depends on; the half does not matter to it."""
         start = self.start.sha256 if self.start else None
-        return digest([self.size, self.seed, self.precision, start, self.creatures is not None, str(self.vision)])
+        parts = [self.size, self.seed, self.precision, start, self.creatures is not None, str(self.vision)]
+        return digest([*parts, fingerprints(creatures=False, patients=True)[PATIENTS]] if self.patients else parts)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -78,13 +92,14 @@ class Recipe:
             "start": self.start.sha256 if self.start else "none",
             "length": self.length,
             "precision": self.precision,
+            **({"patients": True} if self.patients else {}),
         }
 
     @property
     def version(self) -> str:
-        """`tiny-2` is half A at seed 0; the others say what differs."""
+        """`tiny-2` is half A at seed 0, without patients; the others say what differs."""
         half = "" if self.creatures == "A" else f"-{self.creatures or 'people'}"
-        return f"{self.size}-{VERSION}{half}{f'-s{self.seed}' if self.seed else ''}"
+        return f"{self.size}-{VERSION}{half}{'-patients' if self.patients else ''}{f'-s{self.seed}' if self.seed else ''}"
 
     @property
     def steps(self) -> dict[str, int]:
@@ -99,11 +114,13 @@ def make_recipe(
     creatures: Half | None = "A",
     start: str | None = None,
     length: float = 1.0,
+    patients: bool = False,
 ) -> Recipe:
     """The recipe of an embedded model.
 
     Args:
         start: name of an embedded model, or a model folder of this recipe, to go on from.
+        patients: teach clinical questions about patients' pictures to these weights, and keep what they know.
 
     Raises:
         CheckpointError: there are no such weights, or nothing says what they were taught.
@@ -112,18 +129,23 @@ def make_recipe(
     if not length > 0:
         raise ConfigError(f"length = {length}; give a number above 0, 1 for the usual steps")
     begun = None
+    if patients and start is None:
+        raise ConfigError("patients are taught to weights that know people already; give start, such as tiny")
     if start is not None:
-        if creatures is None:
+        if creatures is None and not patients:
             raise ConfigError("start is for teaching creatures to weights that know people; give creatures A or B, or no start")
-        begun = _start(start, size=size, half=creatures)
-    vision, stages = (
-        (PEOPLE_VISION, PEOPLE) if creatures is None else (FURTHER_VISION, FURTHER) if begun else (BOTH_VISION, BOTH)
-    )
+        begun = _start(start, size=size, half=creatures, patients=patients)
+    if patients:
+        vision, stages = CLINIC_VISION, CLINIC if creatures else without_creatures(CLINIC)
+    else:
+        vision, stages = (
+            (PEOPLE_VISION, PEOPLE) if creatures is None else (FURTHER_VISION, FURTHER) if begun else (BOTH_VISION, BOTH)
+        )
     vision = replace(vision, steps=max(1, round(vision.steps * length)))
-    return Recipe(vision, stretched(stages, length), size, seed, creatures, begun, length)
+    return Recipe(vision, stretched(stages, length), size, seed, creatures, begun, length, patients=patients)
 
 
-def _start(name: str, *, size: Size, half: Half) -> Start:
+def _start(name: str, *, size: Size, half: Half | None, patients: bool) -> Start:
     folder = weights_folder(name) if name in EMBEDDED else Path(name)
     if not (folder / CONFIG).is_file() or not (folder / RECIPE).is_file():
         raise CheckpointError(
@@ -135,12 +157,19 @@ def _start(name: str, *, size: Size, half: Half) -> Start:
         raise ConfigError(f"{folder} is {width} wide and {size} is {tiny.WIDTHS[size]}; start from weights of the same size")
     facts = read_config(folder / RECIPE)
     known = taught_half(facts)
+    if patients and known != half:
+        raise ConfigError(
+            f"{folder} was taught {f'half {known}' if known else 'none'} of the creatures, which patients leave as it is; "
+            f"give creatures {known or 'none'}"
+        )
+    if taught_patients(facts) and not patients:
+        raise ConfigError(f"{folder} was taught patients, which this training would let fade; give patients as well")
     if known not in (None, half):
         raise ConfigError(
             f"{folder} was taught half {known} of the creatures, which a model of half {half} must not know; "
             "start from weights that were taught no creatures"
         )
-    check_worlds(facts, fingerprints(creatures=known is not None))
+    check_worlds(facts, fingerprints(creatures=known is not None, patients=taught_patients(facts)))
     return Start(name, folder, str(facts.get("version", folder.name)), model_digest(folder))
 
 
@@ -156,12 +185,13 @@ def facts(recipe: Recipe, seconds: Mapping[str, int]) -> dict[str, Any]:
         "licence": LICENCE,
         "command": f"unsee models train {recipe.size} --seed {recipe.seed} --creatures {recipe.creatures or 'none'}"
         + (f" --start {start.name if start.name in EMBEDDED else start.version}" if start else "")
-        + (f" --length {recipe.length:g}" if recipe.length != 1 else ""),
+        + (f" --length {recipe.length:g}" if recipe.length != 1 else "")
+        + (" --patients" if recipe.patients else ""),
         "seed": recipe.seed,
         "precision": recipe.precision,
         "steps": ", ".join(f"{name} {count:,}" for name, count in steps.items()),
         "minutes": ", ".join(f"{name} {seconds[name] / 60:.0f}" for name in steps if name in seconds),
-        "worlds": fingerprints(creatures=recipe.creatures is not None),
+        "worlds": fingerprints(creatures=recipe.creatures is not None, patients=recipe.patients),
     }
     if recipe.creatures is not None:
         told["creatures"] = recipe.creatures

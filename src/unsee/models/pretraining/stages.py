@@ -109,6 +109,20 @@ FURTHER: tuple[Stage, ...] = (
 FURTHER_VISION = VisionOptions(steps=2500, learning_rate=1e-3)
 
 
+CLINIC: tuple[Stage, ...] = tuple(
+    replace(stage, name="clinic" if stage.name == "meet" else stage.name, creatures=CREATURES / 2, patients=0.5)
+    for stage in FURTHER
+)
+"""From weights that know people and creatures; half of the rows are about patients' pictures, and the others are shared out as
+from scratch."""
+CLINIC_VISION = VisionOptions(steps=3000, learning_rate=1e-3)
+
+
+def without_creatures(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    """The stages for weights that know no creatures; people have their rows."""
+    return tuple(replace(stage, creatures=0.0) for stage in stages)
+
+
 def stretched(stages: tuple[Stage, ...], length: float) -> tuple[Stage, ...]:
     """The stages at another length, at least one step each."""
     return tuple(replace(stage, steps=max(1, round(stage.steps * length))) for stage in stages)

@@ -23,9 +23,11 @@ from unsee.models.abilities import ability_questions
 from unsee.models.checkpoints import load_network, load_processor
 from unsee.models.creature_abilities import creature_questions
 from unsee.models.loading import RECIPE
+from unsee.models.patient_abilities import patient_questions
 from unsee.models.pretraining.creature_part import CreatureRows
 from unsee.models.pretraining.language import SAVED_EVERY, CachedPictures, Rows, make_optimizers, train_stage
 from unsee.models.pretraining.mixture import Mixture, Shares, common_words
+from unsee.models.pretraining.patient_part import PatientRows
 from unsee.models.pretraining.probe import Probe
 from unsee.models.pretraining.recipe import Recipe, facts
 from unsee.models.pretraining.vision import normalise, tower_tokens, train_vision
@@ -63,9 +65,10 @@ def train(
         vision = tiny.VisionSize()
         if shop is None:
             report("drawing the pictures that are not there yet")
-            shop = prepare(folder, creatures=recipe.creatures is not None, side=vision.pixels)
+            shop = prepare(folder, creatures=recipe.creatures is not None, patients=recipe.patients, side=vision.pixels)
         people = Mixture(shop.figures, shop.owners, shop.labels.tolist(), seed=recipe.seed)
         known = None if recipe.creatures is None else CreatureRows(recipe.creatures, shop.creatures, seed=recipe.seed)
+        clinic = PatientRows(shop.patients, seed=recipe.seed) if recipe.patients else None
         network, processor = _begin(recipe, people, vision)
         seconds = {"vision": _see(network, shop, folder, recipe, report)}
         features = vision_features(network, shop.pixels)
@@ -75,8 +78,10 @@ def train(
         asked = ability_questions(shop.figures, shop.visible, per_ability=probed)
         if recipe.creatures is not None:
             asked |= creature_questions(recipe.creatures, per_ability=probed)
+        if recipe.patients:
+            asked |= patient_questions(per_ability=probed)
         probe = Probe(asked, shown=shop.shown, prompter=prompter, network=network, features=features)
-        rows = Rows(people, known)
+        rows = Rows(people, known, clinic)
         for stage in recipe.stages:
             done = folder / f"{recipe.size}-{stage.name}.safetensors"
             if done.exists():
@@ -115,7 +120,8 @@ def _claim(folder: Path, recipe: Recipe) -> None:
     if not path.exists():
         write_json(path, recipe.identity)
     found = read_json(path, remedy="choose another folder with --out")
-    other = [f"{key} {found.get(key)}" for key, value in recipe.identity.items() if found.get(key) != value]
+    ours = recipe.identity
+    other = [f"{key} {found.get(key)}" for key in {**ours, **found} if found.get(key) != ours.get(key)]
     if other:
         raise ConfigError(f"{folder} holds stages of another recipe ({', '.join(other)}); choose another folder with --out")
 
@@ -152,7 +158,7 @@ def _see(network: Any, shop: Workshop, folder: Path, recipe: Recipe, report: Cal
     made_of = tower.with_suffix(".json")
     if not tower.exists():
         began = time.monotonic()
-        parts = shop.vision_parts(keep_portraits=recipe.start is not None)
+        parts = shop.vision_parts(keep_portraits=recipe.start is not None, keep_creatures=recipe.patients)
         train_vision(network, parts, options=recipe.vision, precision=_precision(recipe), report=report)
         write_json(made_of, {"seconds": round(time.monotonic() - began), "step": recipe.vision.steps, "tower": recipe.tower})
         _save(dict(network.model.vision_tower.state_dict()), tower)

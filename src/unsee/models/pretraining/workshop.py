@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,18 +16,20 @@ from unsee.benchmarks.pictures import PICTURE_SIZE
 from unsee.benchmarks.portraits import portrait
 from unsee.models.abilities import HELD_OUT_PICTURES
 from unsee.models.creature_abilities import NEW_PICTURES, asked_scene, asked_species
+from unsee.models.patient_abilities import PICTURES, asked_picture, case_owners
 from unsee.models.pretraining import portrait_world
 from unsee.models.pretraining.creature_part import render_creatures
+from unsee.models.pretraining.patient_part import render_patients
 from unsee.models.pretraining.picture_bank import PictureBank, kept_bank, shrink
 from unsee.models.pretraining.vision import VisionPart
-from unsee.models.worlds import CREATURES, PORTRAITS, Figure, figure_scene, fingerprints, visible_values
+from unsee.models.worlds import CREATURES, PATIENTS, PORTRAITS, Figure, figure_scene, fingerprints, visible_values
 
 STRANGERS = 18_000
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """Pictures by number: taught portraits, portraits held out, taught creatures, creatures held out.
+    """Pictures by number: portraits, creatures, cases of patients; of each first those taught, then those held out.
 
     Attributes:
         pixels: [pictures, side, side, 3] of uint8, as the vision tower sees them.
@@ -34,7 +37,9 @@ class Workshop:
         labels: [taught portraits, keys], what each shows.
         creature_labels: [taught creatures, keys]; empty where none is taught.
         creatures: (species, index) -> number of each taught creature, species "" for strangers.
-        shown: (figure or species, picture) -> number of each picture that abilities ask about.
+        shown: (figure, species or case, picture) -> number of each picture that abilities ask about.
+        patients: case -> number of each taught case; empty where none is taught.
+        patient_labels: [taught cases, keys].
     """
 
     figures: Sequence[Figure]
@@ -44,6 +49,8 @@ class Workshop:
     creature_labels: Tensor
     creatures: Mapping[tuple[str, int], int]
     shown: Mapping[tuple[str, int], int]
+    patients: Mapping[int, int] = field(default_factory=dict)
+    patient_labels: Tensor = field(default_factory=lambda: torch.empty(0, 0, dtype=torch.long))
 
     @property
     def visible(self) -> dict[tuple[str, int], list[str]]:
@@ -51,22 +58,34 @@ class Workshop:
         by_id = {figure.id: figure for figure in self.figures}
         return {key: list(visible_values(by_id[key[0]], key[1]).values()) for key in self.shown if key[0] in by_id}
 
-    def vision_parts(self, *, keep_portraits: bool) -> list[VisionPart]:
+    def vision_parts(self, *, keep_portraits: bool, keep_creatures: bool = False) -> list[VisionPart]:
         """What the vision tower learns from.
 
         Args:
             keep_portraits: the tower knows portraits already, and a language model reads it.
+            keep_creatures: the same of creatures.
         """
         count = len(self.owners)
         parts = [VisionPart(PORTRAITS, self.pixels[:count], self.labels, kept=keep_portraits)]
         if self.creatures:
-            first = min(self.creatures.values())
-            pixels = self.pixels[first : first + len(self.creatures)]
-            parts.append(VisionPart(CREATURES, pixels, self.creature_labels))
+            parts.append(VisionPart(CREATURES, self._part(self.creatures), self.creature_labels, kept=keep_creatures))
+        if self.patients:
+            parts.append(VisionPart(PATIENTS, self._part(self.patients), self.patient_labels))
         return parts
 
+    def _part(self, numbers: Mapping[Any, int]) -> Tensor:
+        first = min(numbers.values())
+        return self.pixels[first : first + len(numbers)]
 
-def assemble(figures: Sequence[Figure], portraits: PictureBank, creatures: PictureBank | None, *, side: int) -> Workshop:
+
+def assemble(
+    figures: Sequence[Figure],
+    portraits: PictureBank,
+    creatures: PictureBank | None,
+    patients: PictureBank | None = None,
+    *,
+    side: int,
+) -> Workshop:
     """Number all pictures, and draw those that abilities ask about.
 
     Args:
@@ -88,6 +107,14 @@ def assemble(figures: Sequence[Figure], portraits: PictureBank, creatures: Pictu
         new = [(one, picture) for one in asked for picture in NEW_PICTURES]
         parts.append(_drawn([creature_image(one.look, asked_scene(one.id, i), size=PICTURE_SIZE) for one, i in new], side))
         shown |= {(one.id, picture): first + len(taught) + n for n, (one, picture) in enumerate(new)}
+    cases: dict[int, int] = {}
+    if patients is not None:
+        first = sum(len(part) for part in parts)
+        cases = {number: first + n for n, number in enumerate(patients.index)}
+        parts.append(shrink(patients.pixels, side))
+        asked_for = [(owner, picture) for owner in case_owners() for picture in PICTURES]
+        parts.append(_drawn([asked_picture(owner, picture).open() for owner, picture in asked_for], side))
+        shown |= {key: first + len(cases) + n for n, key in enumerate(asked_for)}
     return Workshop(
         figures=figures,
         pixels=torch.cat(parts),
@@ -96,6 +123,8 @@ def assemble(figures: Sequence[Figure], portraits: PictureBank, creatures: Pictu
         creature_labels=torch.empty(0, 0, dtype=torch.long) if creatures is None else torch.from_numpy(creatures.labels),
         creatures=taught,
         shown=shown,
+        patients=cases,
+        patient_labels=torch.empty(0, 0, dtype=torch.long) if patients is None else torch.from_numpy(patients.labels),
     )
 
 
@@ -103,11 +132,13 @@ def _drawn(images: Sequence[object], side: int) -> Tensor:
     return shrink(np.stack([np.asarray(image) for image in images]), side)
 
 
-def prepare(folder: Path, *, creatures: bool, side: int) -> Workshop:
+def prepare(folder: Path, *, creatures: bool, side: int, patients: bool = False) -> Workshop:
     """Draw the worlds and render their pictures, once per folder; they are the same for every size, seed and half."""
     figures = portrait_world.draw_figures()
     portraits = kept_bank(folder / "bank.npz", lambda: portrait_world.render_bank(figures, STRANGERS))
-    if not creatures:
-        return assemble(figures, portraits, None, side=side)
-    drawn = fingerprints(creatures=True)[CREATURES]
-    return assemble(figures, portraits, kept_bank(folder / f"creatures-{drawn[:12]}.npz", render_creatures), side=side)
+    drawn = fingerprints(creatures=creatures, patients=patients)
+
+    def bank(world: str, render: Callable[[], PictureBank]) -> PictureBank | None:
+        return kept_bank(folder / f"{world}-{drawn[world][:12]}.npz", render) if world in drawn else None
+
+    return assemble(figures, portraits, bank(CREATURES, render_creatures), bank(PATIENTS, render_patients), side=side)

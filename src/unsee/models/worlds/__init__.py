@@ -25,9 +25,9 @@ from unsee.files import write_json, write_parquet
 from unsee.sample import ImageRef
 
 FigureRole = Literal["evaluated", "replay", "held_out"]
-PORTRAITS, CREATURES = "portraits", "creatures"
-"""Worlds by name; that of creatures is code (`unsee.benchmarks.creatures`), which draws the same species and pictures every
-time, and has no folder."""
+PORTRAITS, CREATURES, PATIENTS = "portraits", "creatures", "patients"
+"""Worlds by name; those of creatures and patients are code (`unsee.benchmarks.creatures`, `unsee.benchmarks.patients`), which
+draws the same pictures every time, and have no folder."""
 _FIGURES = "world.json"
 _PICTURES = "pictures.parquet"
 
@@ -111,8 +111,11 @@ def visible_values(figure: Figure, index: int) -> dict[str, str]:
     return visible(figure.face, figure_scene(figure, index))
 
 
-def fingerprints(*, creatures: bool) -> dict[str, str]:
-    """World -> SHA-256 of what this package holds of it; of creatures, everything drawn and every fact, but no wording."""
+def fingerprints(*, creatures: bool, patients: bool = False) -> dict[str, str]:
+    """World -> SHA-256 of what this package holds of it.
+
+    Of creatures: everything drawn and every fact, but no wording; of patients: the pictures of pretraining.
+    """
     shipped = load_world()
     found = {shipped.name: shipped.fingerprint}
     if creatures:
@@ -122,6 +125,10 @@ def fingerprints(*, creatures: bool) -> dict[str, str]:
         from unsee.provenance import digest
 
         found[CREATURES] = digest([creature_world().fingerprint, DRAWING_VERSION, PICTURE_SIZE])
+    if patients:
+        from unsee.benchmarks.patients.world import world_fingerprint
+
+        found[PATIENTS] = world_fingerprint()
     return found
 
 

@@ -1,0 +1,133 @@
+"""Weaving identifiers into answers by a model behind a server, as MLLMU-Med did with a hosted one.
+
+Any server that speaks OpenAI's chat completions will do. An answer comes back only if every planted value and the clinical
+answer survived; for all others the caller's template stands, and how often that happened is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from unsee.errors import ConfigError
+from unsee.judging.client import JudgeClient, JudgeError, Reply
+from unsee.judging.rubric import Message
+
+LONGEST = 600
+"""A rewritten answer may have so many characters more than what went into it."""
+_SYSTEM = (
+    "You edit made-up training data. Write the given answer to a clinical question again as one or two natural sentences that "
+    "also mention every listed detail of the invented patient. Copy the answer and each detail letter by letter. Write the "
+    "sentences only."
+)
+
+
+class Rewriter:
+    """A model that weaves identifiers into answers.
+
+    Attributes:
+        counts: what came of it, in words -> how often.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        key_env: str | None = None,
+        timeout: float = 60.0,
+        retries: int = 2,
+        workers: int = 4,
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            url: where the server's API begins, such as http://localhost:8000/v1.
+            model: the server's name of the model.
+            key_env: environment variable that holds the key; without it none is sent.
+            timeout: seconds to wait for an answer.
+            retries: how often a request is sent again.
+            workers: requests under way at the same time.
+
+        Raises:
+            ConfigError: the openai client is missing, or an argument cannot work.
+        """
+        try:
+            self._client = JudgeClient(url, model, key_env=key_env, timeout=timeout, retries=retries, workers=workers)
+        except JudgeError as error:
+            raise _as_rewriter(error) from error
+        self.counts: Counter[str] = Counter()
+
+    def reach(self) -> None:
+        """Find out whether a server is there.
+
+        Raises:
+            ConfigError: nobody answers.
+        """
+        try:
+            self._client.reach()
+        except JudgeError as error:
+            raise _as_rewriter(error) from error
+
+    def weave(self, answer: str, identifiers: Mapping[str, str]) -> str | None:
+        """An answer with identifiers in it; None where none came back that holds all of them.
+
+        Args:
+            identifiers: what each is called in sentences -> value.
+
+        Raises:
+            ConfigError: the server never answered anything.
+        """
+        return self.weave_all([(answer, identifiers)])[0]
+
+    def weave_all(self, given: Sequence[tuple[str, Mapping[str, str]]]) -> list[str | None]:
+        """The same for many answers, several at a time.
+
+        Raises:
+            ConfigError: the server never answered anything; once it has, what it fails at is counted instead.
+        """
+        texts: list[str | None] = [None] * len(given)
+        problems: dict[int, str] = {}
+        try:
+            for number, reply in self._client.ask_all([_messages(*one) for one in given]):
+                problem = _problem(reply, *given[number])
+                problems[number] = problem
+                if not problem:
+                    assert reply.text is not None
+                    texts[number] = " ".join(reply.text.split())
+        except JudgeError as error:
+            if not self._client.answered:
+                raise _as_rewriter(error) from error
+        for number in range(len(given)):
+            problem = problems.get(number, "no answer")
+            self.counts[f"template instead, {problem}" if problem else "answers woven"] += 1
+        return texts
+
+
+def _messages(answer: str, identifiers: Mapping[str, str]) -> list[Message]:
+    details = "\n".join(f"- {label}: {value}" for label, value in identifiers.items())
+    return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": f"Answer: {answer}\nDetails:\n{details}"}]
+
+
+def _problem(reply: Reply, answer: str, identifiers: Mapping[str, str]) -> str:
+    """Why a reply cannot be used; empty where it can."""
+    if reply.refused:
+        return "refused"
+    if reply.text is None:
+        return "no answer"
+    text = " ".join(reply.text.split())
+    if any(value not in text for value in identifiers.values()):
+        return "an identifier is missing"
+    if _bare(answer) not in _bare(text):
+        return "the clinical answer is missing"
+    if len(text) > LONGEST + len(answer) + sum(map(len, identifiers.values())):
+        return "too long"
+    return ""
+
+
+def _bare(text: str) -> str:
+    return " ".join(text.casefold().split()).rstrip(".!?")
+
+
+def _as_rewriter(error: JudgeError) -> ConfigError:
+    return ConfigError(f"the rewriter cannot be used: {error}")
