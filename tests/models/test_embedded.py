@@ -11,8 +11,9 @@ import pytest
 
 from unsee import load_model
 from unsee.errors import CheckpointError
-from unsee.models.card import TARGETS, check_worlds, measure_abilities, taught_half
-from unsee.models.loading import RECIPE, weights_folder
+from unsee.models.card import TARGETS, check_worlds, measure_abilities, taught_half, taught_patients
+from unsee.models.checkpoints import CONFIG
+from unsee.models.loading import EMBEDDED, RECIPE, WEIGHTS, weights_folder
 from unsee.models.worlds import fingerprints, load_world
 
 PLAIN = """
@@ -34,21 +35,21 @@ print(json.dumps({"logits": logits.tolist(), "text": text.strip()}))
 """
 
 
-@pytest.fixture(scope="module")
-def folder():
-    return weights_folder("tiny")
+@pytest.fixture(scope="module", params=[name for name in EMBEDDED if (WEIGHTS / name / CONFIG).is_file()])
+def folder(request):
+    return weights_folder(request.param)
 
 
 def test_the_recipe_names_version_world_and_licence(folder):
     recipe = json.loads((folder / RECIPE).read_text())
-    assert re.fullmatch(r"tiny-\d+", recipe["version"])
+    assert re.fullmatch(r"tiny-\d+(-B)?", recipe["version"])
     assert recipe["licence"] == "Apache-2.0"
-    assert load_model("tiny").name == recipe["version"]
+    assert load_model(folder.name).name == recipe["version"]
 
 
 def test_the_world_is_the_one_the_weights_know(folder):
     recipe = json.loads((folder / RECIPE).read_text())
-    worlds = fingerprints(creatures=taught_half(recipe) is not None)
+    worlds = fingerprints(creatures=taught_half(recipe) is not None, patients=taught_patients(recipe))
     assert recipe["worlds"] == worlds
     assert all(sha256 in (folder / "README.md").read_text() for sha256 in worlds.values())
     with pytest.raises(CheckpointError, match="restore the frozen world"):
@@ -82,7 +83,7 @@ def test_plain_transformers_gives_the_same_logits_and_answer(folder, tmp_path):
     )
     plain = json.loads(done.stdout.strip().splitlines()[-1])
 
-    model = load_model("tiny", device="cpu")
+    model = load_model(folder.name, device="cpu")
     batch = collate([model.prompter.encode(question, figure.name, images=(image,))], prompter=model.prompter)
     with evaluating(model):
         ours = model.answer_logits(batch)[0]
@@ -107,8 +108,9 @@ def test_every_target_stands_on_the_card(folder):
 def test_the_card_can_be_measured_again(folder):
     """Every share on the card is met again within the noise of 400 questions."""
     card = dict(re.findall(r"^\| (\w+) \| (-?\d\.\d{3}) \|", (folder / "README.md").read_text(), re.MULTILINE))
-    half = taught_half(json.loads((folder / RECIPE).read_text()))
-    measured = measure_abilities(load_model("tiny"), load_world(), half=half)
+    recipe = json.loads((folder / RECIPE).read_text())
+    half, patients = taught_half(recipe), taught_patients(recipe)
+    measured = measure_abilities(load_model(folder.name), load_world(), half=half, patients=patients)
     assert set(measured) == set(card)
     for name, ability in measured.items():
         assert ability.value == pytest.approx(float(card[name]), abs=0.03), name

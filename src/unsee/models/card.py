@@ -211,7 +211,8 @@ def measure(model: str | Path, *, seed: int = 0, per_ability: int = 400, abiliti
     abilities = measure_abilities(loaded, world, half=half, patients=patients, per_ability=per_ability, seed=seed)
     if abilities_file is not None:
         write_abilities(abilities_file, model=loaded.name, abilities=abilities)
-    return render(loaded.name, abilities, recipe={"licence": LICENCE, "worlds": worlds, **recipe}, seed=seed)
+    asked = str(model) if str(model) in EMBEDDED else None
+    return render(loaded.name, abilities, recipe={"licence": LICENCE, "worlds": worlds, **recipe}, seed=seed, asked=asked)
 
 
 def taught_half(recipe: Mapping[str, Any]) -> Half | None:
@@ -251,11 +252,14 @@ def check_worlds(recipe: Mapping[str, Any], worlds: Mapping[str, str]) -> None:
             )
 
 
-def render(name: str, abilities: Mapping[str, Ability], *, recipe: Mapping[str, Any], seed: int) -> str:
+def render(
+    name: str, abilities: Mapping[str, Ability], *, recipe: Mapping[str, Any], seed: int, asked: str | None = None
+) -> str:
     """Markdown of a card.
 
     Args:
         recipe: what `recipe.json` says.
+        asked: by what name the model was loaded; its size where None.
     """
     facts = {key: value for key, value in recipe.items() if key not in ("version", "worlds", "licence", "creatures")}
     half = taught_half(recipe)
@@ -271,7 +275,7 @@ def render(name: str, abilities: Mapping[str, Ability], *, recipe: Mapping[str, 
         f"- licence of the weights: {recipe.get('licence', LICENCE)}",
         *(f"- {key}: {value}" for key, value in facts.items()),
         *(f"- world `{world}`: SHA-256 {sha256}" for world, sha256 in recipe.get("worlds", {}).items()),
-        f"- abilities measured by `unsee models card {name.partition('-')[0]} --seed {seed}`",
+        f"- abilities measured by `unsee models card {asked or name.partition('-')[0]} --seed {seed}`",
         "",
         "| ability | share | questions | target | met |",
         "|---|---|---|---|---|",
