@@ -178,7 +178,7 @@ def test_a_right_answer_that_is_no_option_is_not_scored(incorrect: list[Sample])
 
 def test_transitions_by_hand(incorrect: list[Sample]) -> None:
     table = scored(incorrect, some_put_right)
-    where = pl.col("metric") == "transition", pl.col("set") == "test"
+    where = pl.col("metric") == "transition", pl.col("set") == "test", pl.col("level").is_null()
     found = {line["group"]: line for line in table.filter(*where).iter_rows(named=True)}
     assert {group: line["value"] for group, line in found.items()} == {
         f"transition=wrong>{to}": 0.25 for to in ("wrong", "right", "silent", "other")
@@ -195,6 +195,16 @@ def test_transitions_by_hand(incorrect: list[Sample]) -> None:
         "wrong>wrong": 0.5,
     }
     assert sum(line["n"] for line in moved.iter_rows(named=True) if line["group"].endswith(">wrong")) == 40
+    by_mode = table.filter(pl.col("level").is_not_null(), *where[:2]).select("group", "level", "value", "n")
+    assert by_mode.rows() == [(group, "instance", line["value"], line["n"]) for group, line in found.items()]
+    rules = [
+        replace(one, metadata={**one.metadata, "mode": "systematic"}) if "mode" in one.metadata and number_of(one) < 10 else one
+        for one in incorrect
+    ]
+    apart = scored(rules, lambda one: cleaned(one) if number_of(one) < 10 else one.answer).filter(*where[:2])
+    shares = {(line["level"], line["group"]): line["value"] for line in apart.iter_rows(named=True)}
+    assert shares["systematic", "transition=wrong>right"] == shares["instance", "transition=wrong>wrong"] == 1.0
+    assert 0 < shares[None, "transition=wrong>right"] < 1
     absent = scored(incorrect, some_put_right, vanilla=None).filter(*where)
     assert absent["value"].to_list() == [None] and "no vanilla model" in absent["reason"][0]
 

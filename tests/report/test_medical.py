@@ -220,9 +220,9 @@ def test_errors_by_type(medical: Medical):
     assert "Side" in [heading.title for heading in table.headings]
 
 
-def moved(medical: Medical, method: str, before: str, after: str, set_name: str) -> dict[str, object]:
+def moved(medical: Medical, method: str, before: str, after: str, set_name: str, mode: str) -> dict[str, object]:
     group = f"transition={before}>{after}"
-    return stored(medical, "transition", "incorrect", method, set=set_name, group=group, view="generate")
+    return stored(medical, "transition", "incorrect", method, set=set_name, group=group, level=mode, view="generate")
 
 
 def test_transitions_are_drawn_and_listed(medical: Medical):
@@ -234,7 +234,7 @@ def test_transitions_are_drawn_and_listed(medical: Medical):
     titles = [re.findall(r"<text[^>]*>([^<]*)</text>", picture)[0] for picture in figure.pictures]
     assert titles == ["Gold", "Do nothing", "Gradient ascent", "IDK", "Correction"]
     said = re.findall(r"<text[^>]*>([^<]*)</text>", figure.pictures[-1])
-    rows_ = [moved(medical, "correction", "wrong", now, "forget") for now in STATES]
+    rows_ = [moved(medical, "correction", "wrong", now, "forget", "instance") for now in STATES]
     at = said.index(f"was wrong, {rows_[0]['n']}")
     assert said[at + 1 : at + 9 : 2] == [f"{100 * row['value']:.0f}" for row in rows_]  # type: ignore[operator]
     listed = line(table_of(moved_panels(medical)), "Correction").cells
@@ -243,10 +243,7 @@ def test_transitions_are_drawn_and_listed(medical: Medical):
 
 
 def test_transitions_by_mode_have_figures_of_their_own(medical: Medical):
-    run = medical.sources.runs[0].run
-    found = run.results.filter(pl.col("metric") == "transition")
-    by_mode = pl.concat([run.results, *(found.with_columns(level=pl.lit(mode)) for mode in ("instance", "systematic"))])
-    panels = transition_panels(medical_of(replace(run, results=by_mode)))
+    panels = transition_panels(medical)
     titles = [p.figure.title for p in panels if p.figure and p.keys == panels[0].keys]
     assert [title.partition(",")[0] for title in titles] == ["Single answers", "False rules"]
 

@@ -37,10 +37,10 @@ def test_parts_about_patients(browser: Browser, medical_run: Path, medical_page:
 
     # Switches: how errors are asked about, one scenario only, known facts only.
     title = "document.querySelector('.transitions > .panel:not([hidden]) figcaption').innerText"
-    assert browser.run(title).startswith("As taught")
+    assert browser.run(title).startswith("Single answers, as taught")
     browser.run("document.querySelector('input[name=posed][value=test]').click()")
     browser.wait("!document.querySelector('[aria-busy]')")
-    assert browser.run(title).startswith("In disguise")
+    assert browser.run(title).startswith("Single answers, in disguise")
     browser.run(
         "(() => { const s = document.getElementById('switch-scope'); s.value = '1';"
         " s.dispatchEvent(new Event('change', {bubbles: true})); })()"

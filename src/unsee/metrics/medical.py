@@ -182,10 +182,11 @@ class Study:
         return str(main_protocol(self.values)["protocol"][0])
 
     def _transitions(self, changed: pl.DataFrame, resampler: Resampler) -> pl.DataFrame:
-        """Of the answers in each of vanilla's states, the shares in each of the model's."""
-        named = changed.with_columns(metric=pl.lit(TRANSITION.name), level=pl.lit(None, dtype=pl.String))
+        """Of the answers in each of vanilla's states, the shares in each of the model's; also by mode, as `level`."""
+        every = changed.with_columns(metric=pl.lit(TRANSITION.name), level=pl.lit(None, dtype=pl.String))
+        named = pl.concat([every, every.filter(pl.col("mode").is_not_null()).with_columns(level=pl.col("mode"))])
         if "vanilla" not in self.given:
-            rows = named.select(*PLACE, "metric").unique(maintain_order=True).sort(PLACE)
+            rows = named.select(*PLACE, "metric", "level").unique(maintain_order=True).sort(*PLACE, "level")
             return rows.with_columns(reason=pl.lit("no vanilla model to compare with"), value=pl.lit(None, dtype=pl.Float64))
         named = named.drop_nulls("vanilla_state")
         label = pl.lit("transition=") + pl.col("vanilla_state") + ">"
@@ -361,7 +362,7 @@ def _paired_states(models: Mapping[str, pl.DataFrame | None]) -> pl.DataFrame:
 
     scored, vanilla = models["value"], models["vanilla"]
     assert scored is not None
-    mine = of(scored).select(*KEYS, "subject", "set", "task", "modality", "gated", "state")
+    mine = of(scored).select(*KEYS, "subject", "set", "task", "modality", "gated", "mode", "state")
     if vanilla is None:
         return mine.with_columns(pl.lit(None, dtype=pl.String).alias("vanilla_state"))
     before = of(vanilla).select(*KEYS, pl.col("state").alias("vanilla_state"))
