@@ -356,7 +356,7 @@ def test_tables_and_figures_are_exported(medical: Medical, tmp_path: Path):
     parts = (class_panels, worst_panels, transition_panels, score_panels)
     names = {path.name for path in export_page({part.__name__: part(medical)[:1] for part in parts}, tmp_path)}
     assert {"patients-leaks-by-class-strict-all.csv", "patients-efficiency-privacy-strict-all.tex"} <= names
-    assert any(name.startswith("patients-transitions-forget") and name.endswith(".png") for name in names)
+    assert any(name.startswith("patients-transitions-instance-forget") and name.endswith(".png") for name in names)
     worst = next(csv.DictReader(io.StringIO((tmp_path / "patients-worst-leaks-strict-all.csv").read_text())))
     assert re.search(r"As taught Worst class is of (?:MRN|Phone number)", worst["Notes"])
 
