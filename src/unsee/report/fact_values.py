@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.report.columns import Unit
-from unsee.report.main_table import Cell, with_row_names
+from unsee.report.main_table import Cell, averaged_cell, over_seeds, with_row_names
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,29 +47,10 @@ def fact_values(results: pl.DataFrame) -> dict[tuple[str, str | None, str | None
         .filter(pl.col("gated").is_null() | (pl.col("gated") == known))
         .with_columns(pl.col("n_edits").fill_null(1))
         .group_by(*_KEY, *Spot._fields, maintain_order=True)
-        .agg(
-            pl.col("value", "ci_low", "ci_high").mean(),
-            pl.col("n").sum(),
-            pl.col("n_subjects").min(),
-            pl.col("value").count().cast(pl.Int64).alias("seeds"),
-            pl.col("value").min().alias("seed_low"),
-            pl.col("value").max().alias("seed_high"),
-            pl.col("reason").drop_nulls().first(),
-        )
+        .agg(over_seeds())
     )
     found: dict[Any, dict[Spot, Cell]] = {}
     for row in means.iter_rows(named=True):
         spots = found.setdefault(tuple(row[name] for name in _KEY), {})
-        spots[Spot(**{name: row[name] for name in Spot._fields})] = Cell(
-            value=row["value"],
-            low=row["ci_low"],
-            high=row["ci_high"],
-            n=row["n"],
-            n_subjects=row["n_subjects"],
-            reason=row["reason"] or ("not measured" if row["value"] is None else ""),
-            unit=_UNITS.get(row["metric"], "percent"),
-            n_seeds=row["seeds"],
-            seed_low=row["seed_low"],
-            seed_high=row["seed_high"],
-        )
+        spots[Spot(**{name: row[name] for name in Spot._fields})] = averaged_cell(row, _UNITS.get(row["metric"], "percent"))
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.metrics.bootstrap import FEW_SUBJECTS, FEW_SUBJECTS_MARK
 from unsee.report.columns import PRIOR_COLUMNS, Column, Unit, all_columns, plain, rank
@@ -175,21 +175,37 @@ def main_table(results: pl.DataFrame) -> pl.DataFrame:
     whole = plain(named)
     parts = [_column_rows(whole, column) for column in all_columns(results)]
     parts += [_prior_rows(whole), _collapsed_rows(whole)]
-    return (
-        pl.concat(parts)
-        .group_by(_KEYS, maintain_order=True)
-        .agg(
-            pl.col("value").mean(),
-            pl.col("ci_low").mean(),
-            pl.col("ci_high").mean(),
-            pl.col("n").sum(),
-            pl.col("n_subjects").min(),
-            pl.col("value").count().cast(pl.Int64).alias("n_seeds"),
-            pl.col("value").min().alias("seed_low"),
-            pl.col("value").max().alias("seed_high"),
-            pl.col("reason").drop_nulls().first(),
-        )
-        .sort(_KEYS, nulls_last=True)
+    return pl.concat(parts).group_by(_KEYS, maintain_order=True).agg(over_seeds()).sort(_KEYS, nulls_last=True)
+
+
+def over_seeds() -> list[pl.Expr]:
+    """How rows of several seeds become one: value, ci_low, ci_high, n, n_subjects, n_seeds, seed_low, seed_high, reason."""
+    import polars as pl
+
+    return [
+        pl.col("value", "ci_low", "ci_high").mean(),
+        pl.col("n").sum(),
+        pl.col("n_subjects").min(),
+        pl.col("value").count().cast(pl.Int64).alias("n_seeds"),
+        pl.col("value").min().alias("seed_low"),
+        pl.col("value").max().alias("seed_high"),
+        pl.col("reason").drop_nulls().first(),
+    ]
+
+
+def averaged_cell(row: Mapping[str, Any], unit: Unit) -> Cell:
+    """A cell from a row with the columns of `over_seeds`."""
+    return Cell(
+        value=row["value"],
+        low=row["ci_low"],
+        high=row["ci_high"],
+        n=row["n"],
+        n_subjects=row["n_subjects"],
+        reason=row["reason"] or ("not measured" if row["value"] is None else ""),
+        unit=unit,
+        n_seeds=row["n_seeds"],
+        seed_low=row["seed_low"],
+        seed_high=row["seed_high"],
     )
 
 
@@ -346,18 +362,7 @@ def rows(
         cells = found.setdefault((row["method"], row["variant"]), {})
         cells.setdefault(
             row["column"],
-            Cell(
-                value=row["value"],
-                low=row["ci_low"],
-                high=row["ci_high"],
-                n=row["n"],
-                n_subjects=row["n_subjects"],
-                reason=row["reason"] or ("not measured" if row["value"] is None else ""),
-                unit=row["unit"],
-                n_seeds=row["n_seeds"],
-                seed_low=row["seed_low"],
-                seed_high=row["seed_high"],
-            ),
+            averaged_cell(row, row["unit"]),
         )
     listed = [
         Row(method, variant, cells, collapsed=cells.pop(COLLAPSED).reason if COLLAPSED in cells else None)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.metrics.medical import MEDICAL_METRICS, Harm
 from unsee.metrics.metric import FORGOTTEN_SETS
-from unsee.report.columns import Unit
-from unsee.report.main_table import Cell, Row, Scope, Slice, with_row_names
+from unsee.report.main_table import Cell, Row, Scope, Slice, averaged_cell, over_seeds, with_row_names
 from unsee.report.panels import suffix
 from unsee.report.sources import Sources, keys_of, which_title
 from unsee.report.tables import Body, Heading, Table, line_of
@@ -124,20 +123,12 @@ class Medical:
         )
         if which.gated is not None:
             rows = rows.filter(pl.col("gated").is_null() | (pl.col("gated") == _gated(rows, which.gated)))
-        means = rows.group_by("method", "variant", "modality", *Spot._fields, maintain_order=True).agg(
-            pl.col("value", "ci_low", "ci_high").mean(),
-            pl.col("n").sum(),
-            pl.col("n_subjects").min(),
-            pl.col("value").count().cast(pl.Int64).alias("seeds"),
-            pl.col("value").min().alias("seed_low"),
-            pl.col("value").max().alias("seed_high"),
-            pl.col("reason").drop_nulls().first(),
-        )
+        means = rows.group_by("method", "variant", "modality", *Spot._fields, maintain_order=True).agg(over_seeds())
         found: dict[tuple[str, str | None], dict[Spot, list[Cell]]] = {}
         for row in means.iter_rows(named=True):
             spot = Spot(**{name: row[name] for name in Spot._fields})
             cells = found.setdefault((row["method"], row["variant"]), {}).setdefault(spot, [])
-            cells.append(_cell(row, "score" if row["metric"] in _SCORES else "percent"))
+            cells.append(averaged_cell(row, "score" if row["metric"] in _SCORES else "percent"))
         return {model: {spot: pooled(cells) for spot, cells in spots.items()} for model, spots in found.items()}
 
 
@@ -147,21 +138,6 @@ def _gated(rows: pl.DataFrame, gated: bool) -> pl.Expr:
 
     probed = rows.filter(pl.col("gated").fill_null(False), pl.col("value").is_not_null())["set"].unique().to_list()
     return pl.col("set").is_in([*probed, *FORGOTTEN_SETS, "all"]) & pl.lit(gated)
-
-
-def _cell(row: Mapping[str, Any], unit: Unit) -> Cell:
-    return Cell(
-        value=row["value"],
-        low=row["ci_low"],
-        high=row["ci_high"],
-        n=row["n"],
-        n_subjects=row["n_subjects"],
-        reason=row["reason"] or ("not measured" if row["value"] is None else ""),
-        unit=unit,
-        n_seeds=row["seeds"],
-        seed_low=row["seed_low"],
-        seed_high=row["seed_high"],
-    )
 
 
 def pooled(cells: Sequence[Cell]) -> Cell:
