@@ -213,12 +213,13 @@ def score(
 
 
 def _judge(run: Path, url: str, model: str | None, *, key_env: str | None, sets: tuple[str, ...], timeout: float) -> None:
-    from unsee.judging import JudgeClient, judge_run
+    from unsee.chat import ChatClient
+    from unsee.judging import judge_run
     from unsee.progress import ConsoleDisplay
 
     if model is None:
         raise ConfigError("--judge needs --judge-model, the name of the model on that server")
-    client = JudgeClient(url, model, key_env=key_env, timeout=timeout)
+    client = ChatClient(url, model, key_env=key_env, timeout=timeout)
     with ConsoleDisplay(console()) as display:
         done = judge_run(run, client=client, sets=sets, display=display)
     say(f"{done.answers:,} answers judged by {model}, {done.asked:,} questions put to it")

@@ -36,6 +36,7 @@ def inject_data(
     seed: int = _USUAL.seed,
     rewriter: Annotated[str | None, tyro.conf.arg(metavar="URL")] = None,
     rewriter_model: Name = None,
+    rewriter_key_env: Name = None,
     i_have_the_right_to: Flag = False,
     skip_invalid: Flag = False,
     dry_run: Flag = False,
@@ -63,6 +64,7 @@ def inject_data(
         seed: of everything that is drawn.
         rewriter: where the API of a model that weaves identifiers in begins, such as http://localhost:8000/v1.
         rewriter_model: the model's name on that server.
+        rewriter_key_env: environment variable that holds the server's key; without it none is sent.
         i_have_the_right_to: write rows whose licence is non-commercial, credentialed or unclear, and mix licences.
         skip_invalid: go on without rows that cannot be used, and count them.
         dry_run: print what would be planted, and write nothing.
@@ -90,7 +92,9 @@ def inject_data(
         raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
     if (rewriter is None) != (rewriter_model is None):
         raise ConfigError("--rewriter URL and --rewriter-model NAME go together; give both or none")
-    weaver = None if rewriter is None or rewriter_model is None else Rewriter(rewriter, rewriter_model)
+    weaver = (
+        None if rewriter is None or rewriter_model is None else Rewriter(rewriter, rewriter_model, key_env=rewriter_key_env)
+    )
     if weaver is not None and not dry_run:
         weaver.reach()
     table = read_table(format, data, skip_invalid=skip_invalid)

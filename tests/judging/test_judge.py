@@ -16,9 +16,9 @@ from polars.testing import assert_frame_equal
 from judging.conftest import Server
 from judging.server import data_of, score_of
 from metrics.record_factory import VANILLA, answers, people
+from unsee.chat import MAX_TOKENS, ChatClient, ChatError, ReplyCache
 from unsee.errors import DataError
-from unsee.judging import JudgeClient, JudgeError, ReplyCache, judge
-from unsee.judging.client import MAX_TOKENS
+from unsee.judging import judge
 from unsee.sample import Sample
 from unsee.schemas import JUDGEMENTS
 
@@ -37,8 +37,8 @@ def records(samples: list[Sample]) -> pl.DataFrame:
     return answers(samples, VANILLA)
 
 
-def client(server: Server, **options: object) -> JudgeClient:
-    return JudgeClient(server.url, "toy-judge", **{"timeout": 10.0, "retries": 3, **options})  # type: ignore[arg-type]
+def client(server: Server, **options: object) -> ChatClient:
+    return ChatClient(server.url, "toy-judge", **{"timeout": 10.0, "retries": 3, **options})  # type: ignore[arg-type]
 
 
 def written(samples: list[Sample]) -> list[Sample]:
@@ -78,8 +78,8 @@ def test_nothing_is_asked_twice(serve: Serve, samples: list[Sample], records: pl
     server.stop()
     with ReplyCache(file) as cache:  # no server is needed for what is known
         assert_frame_equal(judge(both, samples, client=client(server), cache=cache), first)
-        other = JudgeClient(server.url, "another-judge", retries=0, timeout=5.0)
-        with pytest.raises(JudgeError, match="there is no judge at"):
+        other = ChatClient(server.url, "another-judge", retries=0, timeout=5.0)
+        with pytest.raises(ChatError, match="there is no judge at"):
             judge(both, samples, client=other, cache=cache)
 
 
@@ -129,13 +129,13 @@ def test_a_judge_that_never_answers_ends_it(
     serve: Serve, samples: list[Sample], records: pl.DataFrame, manner: str, message: str
 ) -> None:
     asking = client(serve(manner), timeout=0.5 if manner == "hang" else 10.0, retries=0, workers=1)
-    with pytest.raises(JudgeError, match=message) as caught:
+    with pytest.raises(ChatError, match=message) as caught:
         judge(records, samples, client=asking)
     assert str(caught.value).isprintable()
 
 
 def test_threads_end_with_the_work(serve: Serve, samples: list[Sample], records: pl.DataFrame) -> None:
-    with pytest.raises(JudgeError, match="in a row"):
+    with pytest.raises(ChatError, match="in a row"):
         judge(records, samples, client=client(serve("500"), retries=0, workers=6))
     end = time.monotonic() + 20
     while any("(work)" in thread.name for thread in threading.enumerate()) and time.monotonic() < end:
@@ -161,7 +161,7 @@ def test_one_question_without_an_answer_is_a_failure_and_asked_again(
 def test_a_refused_connection_is_told_at_once(serve: Serve, samples: list[Sample], records: pl.DataFrame) -> None:
     server = serve()
     server.stop()
-    with pytest.raises(JudgeError, match=rf"there is no judge at {server.url} \(.*refused.*\); start it or check the URL"):
+    with pytest.raises(ChatError, match=rf"there is no judge at {server.url} \(.*refused.*\); start it or check the URL"):
         judge(records, samples, client=client(server, retries=100))
 
 
@@ -175,7 +175,7 @@ def test_keys_go_where_they_are_sent_and_nowhere_else(
     judge(records, samples, client=client(server, key_env="TOY_KEY"), sets=("retain",))
     sent = [body["authorization"] for body in server.bodies]
     assert set(sent) == {"Bearer none", "Bearer sk-toy"}
-    with pytest.raises(JudgeError, match="refuses the key in TOY_KEY") as caught:
+    with pytest.raises(ChatError, match="refuses the key in TOY_KEY") as caught:
         judge(records, samples, client=client(serve("401"), key_env="TOY_KEY"))
     assert "sk-toy" not in str(caught.value)
 
@@ -201,27 +201,27 @@ def test_arguments_that_cannot_work(
 ) -> None:
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     monkeypatch.setenv("BAD_KEY", "sk secret")
-    with pytest.raises(JudgeError, match=message):
-        JudgeClient(url, **{"model": "m", **options})  # type: ignore[arg-type]
+    with pytest.raises(ChatError, match=message):
+        ChatClient(url, **{"model": "m", **options})  # type: ignore[arg-type]
 
 
 def test_credentials_of_an_address_are_not_shown() -> None:
-    assert JudgeClient("https://me:secret@judge.example/v1", "m").shown_url == "https://judge.example/v1"
+    assert ChatClient("https://me:secret@judge.example/v1", "m").shown_url == "https://judge.example/v1"
 
 
 def test_the_client_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(JudgeError, match=r"install it with pip install 'unsee\[judge\]'"):
-        JudgeClient("http://a/v1", "m")
+    with pytest.raises(ChatError, match=r"install it with pip install 'unsee\[judge\]'"):
+        ChatClient("http://a/v1", "m")
 
 
 def test_a_record_without_its_sample_is_named(samples: list[Sample], records: pl.DataFrame) -> None:
     with pytest.raises(DataError, match="is recorded but not among the samples"):
-        judge(records, samples[:1], client=JudgeClient("http://127.0.0.1:9/v1", "m"))
+        judge(records, samples[:1], client=ChatClient("http://127.0.0.1:9/v1", "m"))
 
 
 def test_a_line_that_a_kill_cut_short_is_passed_over(tmp_path: Path) -> None:
-    from unsee.judging.client import Reply
+    from unsee.chat import Reply
 
     file = tmp_path / "replies.jsonl"
     with ReplyCache(file) as cache:

@@ -17,9 +17,10 @@ import pytest
 from judging.conftest import Server
 from judging.server import data_of, score_of
 from run_fixtures import ENVIRONMENT, assert_one_line, unsee
+from unsee.chat import ChatClient
 from unsee.errors import ConfigError, DataError
 from unsee.experiment import Experiment
-from unsee.judging import JudgeClient, judge_run
+from unsee.judging import judge_run
 from unsee.run_folder import RunFolder
 from unsee.run_results import rescore
 from unsee.runs import Run
@@ -34,8 +35,8 @@ def run(finished: Run, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished.folder, tmp_path / "run"))
 
 
-def client(server: Server) -> JudgeClient:
-    return JudgeClient(server.url, "toy-judge", timeout=10.0)
+def client(server: Server) -> ChatClient:
+    return ChatClient(server.url, "toy-judge", timeout=10.0)
 
 
 def written(run: Path) -> pl.DataFrame:
@@ -131,7 +132,7 @@ def test_sets_judged_one_after_the_other_add_up(run: Path, serve: Serve, experim
     for cell in experiment.cells:
         judgements = folder.judgements(cell)
         assert judgements is not None and set(judgements["set"]) == {"forget", "retain"}
-    judge_run(run, client=JudgeClient(server.url, "another", timeout=10.0), sets=("forget",))
+    judge_run(run, client=ChatClient(server.url, "another", timeout=10.0), sets=("forget",))
     judgements = folder.judgements(experiment.cells[0])
     assert judgements is not None and set(judgements["judge"]) == {"another"} and set(judgements["set"]) == {"forget"}
 
@@ -164,7 +165,7 @@ def test_mistakes_are_one_line(finished: Run, arguments: tuple[str, ...], messag
 
 
 def test_folders_without_anything_to_judge(tmp_path: Path, finished: Run) -> None:
-    asking = JudgeClient("http://127.0.0.1:9/v1", "m")
+    asking = ChatClient("http://127.0.0.1:9/v1", "m")
     with pytest.raises(DataError, match="is no run folder"):
         judge_run(tmp_path, client=asking)
     shutil.copy(finished.folder / "experiment.toml", tmp_path)

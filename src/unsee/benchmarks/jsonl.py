@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unsee.benchmarks.base import Benchmark, Split, TrainingModality
+from unsee.benchmarks.picture_folder import suffix_of
 from unsee.benchmarks.splits import nested_split
 from unsee.errors import DataError, nearest
 from unsee.files import write_bytes, write_text
@@ -273,7 +274,7 @@ def write_jsonl(samples: Iterable[Sample], path: Path) -> None:
     lines = []
     for sample in samples:
         row = _plain(sample)
-        names = [f"pictures/{image.sha256[:24]}{_suffix(image.read())}" for image in sample.images]
+        names = [f"pictures/{image.sha256[:24]}{suffix_of(image.read())}" for image in sample.images]
         for name, image in zip(names, sample.images, strict=True):
             if not (path.parent / name).exists():
                 write_bytes(path.parent / name, image.read())
@@ -281,10 +282,6 @@ def write_jsonl(samples: Iterable[Sample], path: Path) -> None:
             row["images"] = names
         lines.append(json.dumps(row, ensure_ascii=False))
     write_text(path, "\n".join(lines) + "\n")
-
-
-def _suffix(data: bytes) -> str:
-    return ".png" if data.startswith(b"\x89PNG") else ".jpg" if data.startswith(b"\xff\xd8") else ".img"
 
 
 def _plain(sample: Sample) -> dict[str, Any]:

@@ -6,10 +6,9 @@ from collections.abc import Collection, Iterable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from unsee.chat import MAX_TOKENS, TEMPERATURE, ChatClient, Message, Reply, ReplyCache
 from unsee.errors import DataError
-from unsee.judging.cache import ReplyCache
-from unsee.judging.client import MAX_TOKENS, TEMPERATURE, JudgeClient, Reply
-from unsee.judging.rubric import RUBRIC_VERSION, Message, Verdict, read_reply, rubric_messages
+from unsee.judging.rubric import RUBRIC_VERSION, Verdict, read_reply, rubric_messages
 from unsee.provenance import digest
 from unsee.sample import Sample
 from unsee.schemas import JUDGEMENTS
@@ -26,7 +25,7 @@ def judge(
     records: pl.DataFrame,
     samples: Iterable[Sample],
     *,
-    client: JudgeClient,
+    client: ChatClient,
     sets: Collection[str] | None = None,
     cache: ReplyCache | None = None,
     progress: Advance | None = None,
@@ -48,7 +47,7 @@ def judge(
         One row per judged answer in schema JUDGEMENTS. An answer without a usable reply has a `failure` and no score.
 
     Raises:
-        JudgeError: the judge is not there or gave up; replies that came are in the cache.
+        ChatError: the judge is not there or gave up; replies that came are in the cache.
         DataError: a record's sample is missing.
     """
     import polars as pl

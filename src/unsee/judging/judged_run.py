@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unsee.chat import ChatClient, ReplyCache
 from unsee.errors import ConfigError, DataError, nearest
 from unsee.files import only_writer, write_json, write_parquet
-from unsee.judging.cache import ReplyCache
-from unsee.judging.client import JudgeClient
 from unsee.judging.judge import judge, written_answers
 from unsee.judging.rubric import RUBRIC_VERSION
 from unsee.progress import Display
@@ -44,7 +43,7 @@ class JudgedRun:
     failures: Counter[str] = field(default_factory=Counter)
 
 
-def judge_run(path: Path | str, *, client: JudgeClient, sets: Sequence[str] = (), display: Display | None = None) -> JudgedRun:
+def judge_run(path: Path | str, *, client: ChatClient, sets: Sequence[str] = (), display: Display | None = None) -> JudgedRun:
     """Judge the written answers of every finished cell; sets and cells judged before stay judged.
 
     Args:
@@ -54,7 +53,7 @@ def judge_run(path: Path | str, *, client: JudgeClient, sets: Sequence[str] = ()
     Raises:
         ConfigError: an unknown set, or nothing to judge.
         DataError: the folder is no run or has no finished cell.
-        JudgeError: the judge is not there or gave up; finished cells and replies are kept.
+        ChatError: the judge is not there or gave up; finished cells and replies are kept.
     """
     for name in sets:
         if name not in SETS:

@@ -11,7 +11,9 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple
+
+from unsee.chat import Message
 
 RUBRIC_VERSION = 1
 """Raise when the same answer would be put to the judge in other words, or its reply read otherwise."""
@@ -48,13 +50,6 @@ _DECLINED = re.compile(r"\b(sorry|cannot|can't|can not|unable|won't|decline|refu
 Failure = Literal["no_answer", "refusal", "unreadable", "out_of_range"]
 """Why there is no score: the server gave no answer, the judge declined, its reply is no JSON object with a whole number and a
 justification, or the number lies outside 1 to 10."""
-
-
-class Message(TypedDict):
-    """One message of a chat."""
-
-    role: Literal["system", "user"]
-    content: str
 
 
 class Verdict(NamedTuple):

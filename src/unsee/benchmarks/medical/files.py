@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from unsee.benchmarks.medical.injected import Falsehood, InjectedRow, Planted
 from unsee.benchmarks.medical.licences import is_restricted, terms_of
+from unsee.benchmarks.picture_folder import PictureFolder
 from unsee.errors import ConfigError, DataError
 from unsee.files import read_json, read_parquet, write_folder, write_json, write_parquet
 from unsee.provenance import files_digest
-from unsee.sample import ImageError, ImageRef
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,14 +70,10 @@ def write_injection(folder: Path, injection: Injection, *, i_have_the_right_to: 
     check_licenses((row.source_license for row in rows), i_have_the_right_to=i_have_the_right_to)
 
     def fill(aside: Path) -> None:
-        names: dict[str, str] = {}
+        pictures = PictureFolder(aside, IMAGES, remedy=_REMEDY)
         (aside / IMAGES).mkdir()
-        for row in rows:
-            for picture in (row.image, row.clean_image):
-                if picture is not None and picture.sha256 not in names:
-                    data = picture.read()
-                    names[picture.sha256] = f"{IMAGES}/{picture.sha256}{_suffix(data)}"
-                    (aside / names[picture.sha256]).write_bytes(data)
+        shown = [picture for row in rows for picture in (row.image, row.clean_image) if picture is not None]
+        names = {picture.sha256: pictures.write(picture) for picture in shown}
         write_parquet(aside / SAMPLES, pl.DataFrame([_plain(row, names) for row in rows], schema=schema()))
         about = {
             "format": FORMAT,
@@ -122,7 +118,7 @@ def read_injection(folder: Path | str) -> tuple[InjectedRow, ...]:
     table = read_parquet(folder / SAMPLES, schema=schema(), remedy=_REMEDY)
     if about.get("samples_sha256") != files_digest([folder / SAMPLES]):
         raise DataError(f"{folder / SAMPLES} is not the table that {ABOUT} speaks of; {_REMEDY}")
-    pictures: dict[str, ImageRef] = {}
+    pictures = PictureFolder(folder, IMAGES, remedy=_REMEDY)
     return tuple(_row(values, number, folder, pictures) for number, values in enumerate(table.iter_rows(named=True)))
 
 
@@ -162,7 +158,7 @@ def _plain(row: InjectedRow, names: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def _row(values: dict[str, Any], number: int, folder: Path, pictures: dict[str, ImageRef]) -> InjectedRow:
+def _row(values: dict[str, Any], number: int, folder: Path, pictures: PictureFolder) -> InjectedRow:
     where = f"{folder / SAMPLES}, row {number} ({values['sample_id']})"
     for column, known in _known_words().items():
         if values[column] not in known:
@@ -171,7 +167,7 @@ def _row(values: dict[str, Any], number: int, folder: Path, pictures: dict[str, 
         if not values[column]:
             raise DataError(f"{where}: {column} is empty; {_REMEDY}")
     for column in _PICTURES:
-        values[column] = None if values[column] is None else _picture(values[column], folder, where, pictures)
+        values[column] = None if values[column] is None else pictures.read(values[column], where=where)
     values["phi"] = tuple(Planted(**one) for one in values["phi"])
     for one in values["phi"]:
         if values["answer"][one.start : one.end] != one.value:
@@ -184,25 +180,6 @@ def _row(values: dict[str, Any], number: int, folder: Path, pictures: dict[str, 
 
 def _falsehood(value: Mapping[str, str] | None) -> Falsehood | None:
     return None if value is None or value["type"] is None else Falsehood(**value)
-
-
-def _picture(name: str, folder: Path, where: str, pictures: dict[str, ImageRef]) -> ImageRef:
-    if name not in pictures:
-        path = Path(name)
-        if path.is_absolute() or len(path.parts) != 2 or path.parts[0] != IMAGES:
-            raise DataError(f"{where}: picture {name!r} does not lie in {IMAGES}/; {_REMEDY}")
-        try:
-            found = ImageRef.from_path(folder / path)
-        except ImageError as error:
-            raise DataError(f"{where}: {error}") from error
-        if found.sha256 != path.stem:
-            raise DataError(f"{where}: picture {folder / path} was changed; {_REMEDY}")
-        pictures[name] = found
-    return pictures[name]
-
-
-def _suffix(data: bytes) -> str:
-    return ".png" if data.startswith(b"\x89PNG") else ".jpg" if data.startswith(b"\xff\xd8") else ".img"
 
 
 def row_digests(rows: Sequence[InjectedRow]) -> list[Any]:

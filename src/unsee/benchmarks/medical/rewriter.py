@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from unsee.errors import ConfigError
-from unsee.judging.client import JudgeClient, JudgeError, Reply
-from unsee.judging.rubric import Message
+from unsee.chat import ChatClient, ChatError, Message, Reply
 
 LONGEST = 600
 """A rewritten answer may have so many characters more than what went into it."""
@@ -50,24 +48,20 @@ class Rewriter:
             workers: requests under way at the same time.
 
         Raises:
-            ConfigError: the openai client is missing, or an argument cannot work.
+            ChatError: the openai client is missing, or an argument cannot work.
         """
-        try:
-            self._client = JudgeClient(url, model, key_env=key_env, timeout=timeout, retries=retries, workers=workers)
-        except JudgeError as error:
-            raise _as_rewriter(error) from error
+        self._client = ChatClient(
+            url, model, role="rewriter", key_env=key_env, timeout=timeout, retries=retries, workers=workers
+        )
         self.counts: Counter[str] = Counter()
 
     def reach(self) -> None:
         """Find out whether a server is there.
 
         Raises:
-            ConfigError: nobody answers.
+            ChatError: nobody answers.
         """
-        try:
-            self._client.reach()
-        except JudgeError as error:
-            raise _as_rewriter(error) from error
+        self._client.reach()
 
     def weave(self, answer: str, identifiers: Mapping[str, str]) -> str | None:
         """An answer with identifiers in it; None where none came back that holds all of them.
@@ -76,7 +70,7 @@ class Rewriter:
             identifiers: what each is called in sentences -> value.
 
         Raises:
-            ConfigError: the server never answered anything.
+            ChatError: the server never answered anything.
         """
         return self.weave_all([(answer, identifiers)])[0]
 
@@ -84,7 +78,7 @@ class Rewriter:
         """The same for many answers, several at a time.
 
         Raises:
-            ConfigError: the server never answered anything; once it has, what it fails at is counted instead.
+            ChatError: the server never answered anything; once it has, what it fails at is counted instead.
         """
         texts: list[str | None] = [None] * len(given)
         problems: dict[int, str] = {}
@@ -95,9 +89,9 @@ class Rewriter:
                 if not problem:
                     assert reply.text is not None
                     texts[number] = " ".join(reply.text.split())
-        except JudgeError as error:
+        except ChatError:
             if not self._client.answered:
-                raise _as_rewriter(error) from error
+                raise
         for number in range(len(given)):
             problem = problems.get(number, "no answer")
             self.counts[f"template instead, {problem}" if problem else "answers woven"] += 1
@@ -127,7 +121,3 @@ def _problem(reply: Reply, answer: str, identifiers: Mapping[str, str]) -> str:
 
 def _bare(text: str) -> str:
     return " ".join(text.casefold().split()).rstrip(".!?")
-
-
-def _as_rewriter(error: JudgeError) -> ConfigError:
-    return ConfigError(f"the rewriter cannot be used: {error}")

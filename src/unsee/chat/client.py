@@ -1,4 +1,4 @@
-"""The judge's server: any that speaks OpenAI's chat completions.
+"""A model behind a server: any that speaks OpenAI's chat completions.
 
 Timeouts, lost connections, 408, 409, 429 and 5xx are tried again by the client library, after waits that double and are
 shaken, or as long as the server asks for.
@@ -12,29 +12,36 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict
 from urllib.parse import SplitResult, urlsplit
 
 from unsee.errors import UserError
-from unsee.judging.rubric import Message
 
 MAX_TOKENS = 700
 TEMPERATURE = 0.0
 GIVE_UP = 3
 """Questions in a row without an answer after which asking on is pointless."""
 
-_INSTALL = "the judge needs the openai client; install it with pip install 'unsee[judge]'"
+Role = Literal["judge", "rewriter"]
+"""What a model is asked for, as messages and flags call it."""
 
 
-class JudgeError(UserError):
-    """A judge that is not there, refuses requests or no longer answers."""
+class Message(TypedDict):
+    """One turn of a chat."""
+
+    role: Literal["system", "user"]
+    content: str
+
+
+class ChatError(UserError):
+    """A server that is not there, refuses requests or no longer answers."""
 
 
 class Reply(NamedTuple):
     """What came back.
 
     Attributes:
-        text: the judge's words; None where none came.
+        text: the model's words; None where none came.
         refused: whether the server marks them as a refusal.
         problem: why none came.
     """
@@ -44,11 +51,11 @@ class Reply(NamedTuple):
     problem: str = ""
 
 
-class JudgeClient:
-    """A judge: a model behind a server.
+class ChatClient:
+    """A model behind a server.
 
     Attributes:
-        url, model: which judge; `shown_url` is the address without credentials.
+        url, model: which one; `shown_url` is the address without credentials.
         answered: questions it answered so far.
     """
 
@@ -57,6 +64,7 @@ class JudgeClient:
         url: str,
         model: str,
         *,
+        role: Role = "judge",
         key_env: str | None = None,
         timeout: float = 60.0,
         retries: int = 4,
@@ -67,25 +75,27 @@ class JudgeClient:
         Args:
             url: where the server's API begins, such as http://localhost:8000/v1.
             model: the server's name of the model.
+            role: what it is for, the word of messages.
             key_env: environment variable that holds the key; without it none is sent.
             timeout: seconds to wait for an answer.
             retries: how often a question is put again.
             workers: questions under way at the same time.
 
         Raises:
-            JudgeError: the openai client is missing, or an argument cannot work.
+            ChatError: the openai client is missing, or an argument cannot work.
         """
-        address = _address(url)
+        address = _address(url, role)
         if not model.strip():
-            raise JudgeError("the judge's model has no name; give the name that its server lists")
+            raise ChatError(f"the {role}'s model has no name; give the name that its server lists")
         if not timeout > 0 or workers < 1 or retries < 0:
-            raise JudgeError(f"timeout {timeout:g}, workers {workers}, retries {retries} cannot be; give positive numbers")
-        key = _key(key_env)
+            raise ChatError(f"timeout {timeout:g}, workers {workers}, retries {retries} cannot be; give positive numbers")
+        key = _key(key_env, role)
         try:
             import openai
         except ModuleNotFoundError as error:
-            raise JudgeError(_INSTALL) from error
+            raise ChatError(f"the {role} needs the openai client; install it with pip install 'unsee[judge]'") from error
         self.url, self.model = url, model
+        self._role = role
         self.answered = 0
         self._unanswered_in_a_row = 0
         self._timeout, self._workers = timeout, workers
@@ -98,18 +108,18 @@ class JudgeClient:
         """Find out whether a server is there, before questions are put and waited for.
 
         Raises:
-            JudgeError: nobody answers.
+            ChatError: nobody answers.
         """
         library = self._library
         try:
             self._server.with_options(max_retries=0).with_raw_response.models.list()
         except library.APITimeoutError as error:
-            raise JudgeError(
-                f"the judge at {self.shown_url} did not answer within {self._timeout:g} s; check that it is up"
+            raise ChatError(
+                f"the {self._role} at {self.shown_url} did not answer within {self._timeout:g} s; check that it is up"
             ) from error
         except library.APIConnectionError as error:
             why = _printable(str(error.__cause__ or error))
-            raise JudgeError(f"there is no judge at {self.shown_url} ({why}); start it or check the URL") from error
+            raise ChatError(f"there is no {self._role} at {self.shown_url} ({why}); start it or check the URL") from error
         except library.APIStatusError:
             return  # somebody is there; not every server lists its models
 
@@ -117,7 +127,7 @@ class JudgeClient:
         """Put one question; a reply without text where no answer came.
 
         Raises:
-            JudgeError: the key or the model is refused.
+            ChatError: the key or the model is refused.
         """
         library = self._library
         chat: Any = list(messages)
@@ -131,12 +141,16 @@ class JudgeClient:
             return Reply(None, problem=_printable(str(error.__cause__ or error)))
         except library.APIStatusError as error:
             if error.status_code in (401, 403):
-                named = f"the key in {self._key_env}" if self._key_env else "a request without key; name one by --judge-key-env"
-                raise JudgeError(f"the judge at {self.shown_url} refuses {named} (status {error.status_code})") from error
+                named = (
+                    f"the key in {self._key_env}"
+                    if self._key_env
+                    else f"a request without key; name one by --{self._role}-key-env"
+                )
+                raise ChatError(f"the {self._role} at {self.shown_url} refuses {named} (status {error.status_code})") from error
             if error.status_code == 404:
-                raise JudgeError(
-                    f"the judge at {self.shown_url} has no model {self.model!r}, or its API begins elsewhere (status 404); "
-                    "check --judge-model, and the URL, which often ends in /v1"
+                raise ChatError(
+                    f"the {self._role} at {self.shown_url} has no model {self.model!r}, or its API begins elsewhere "
+                    f"(status 404); check --{self._role}-model, and the URL, which often ends in /v1"
                 ) from error
             if error.code == "content_filter":
                 return Reply(_printable(error.message), refused=True)
@@ -147,7 +161,7 @@ class JudgeClient:
         """Put many questions, several at a time; yields (number, reply) as replies come.
 
         Raises:
-            JudgeError: nobody is there, as `ask`, or no answer came to three questions in a row.
+            ChatError: nobody is there, as `ask`, or no answer came to three questions in a row.
         """
         if questions and not self.answered:
             self.reach()
@@ -157,13 +171,13 @@ class JudgeClient:
             self._unanswered_in_a_row = 0 if came else self._unanswered_in_a_row + 1
             yield number, reply
             if self._unanswered_in_a_row >= GIVE_UP:
-                raise JudgeError(
-                    f"the judge at {self.shown_url} gave no answer to {GIVE_UP} questions in a row (last: {reply.problem}); "
-                    "what it said before is kept, run the command again to go on"
+                raise ChatError(
+                    f"the {self._role} at {self.shown_url} gave no answer to {GIVE_UP} questions in a row "
+                    f"(last: {reply.problem}); what it said before is kept, run the command again to go on"
                 )
 
 
-def _key(variable: str | None) -> str:
+def _key(variable: str | None, role: Role) -> str:
     """The key in an environment variable.
 
     None is sent where no variable is named: OPENAI_API_KEY is for OpenAI and not for every server.
@@ -172,20 +186,20 @@ def _key(variable: str | None) -> str:
         return "none"
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise JudgeError(f"the environment variable {variable} is not set; put the judge's key there")
+        raise ChatError(f"the environment variable {variable} is not set; put the {role}'s key there")
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise JudgeError(f"the environment variable {variable} holds characters that no key has; put the judge's key there")
+        raise ChatError(f"the environment variable {variable} holds characters that no key has; put the {role}'s key there")
     return key
 
 
-def _address(url: str) -> SplitResult:
+def _address(url: str, role: Role) -> SplitResult:
     try:
         address = urlsplit(url)
         usable = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
     except ValueError:  # a port that is no number, brackets that do not close
         usable = False
     if not usable:
-        raise JudgeError(f"judge {_printable(url)!r} is no web address; give one such as http://localhost:8000/v1")
+        raise ChatError(f"{role} {_printable(url)!r} is no web address; give one such as http://localhost:8000/v1")
     return address
 
 

@@ -1,4 +1,4 @@
-"""What a judge said, kept by content in a file of lines that a kill cannot spoil."""
+"""What a model said, kept by content in a file of lines that a kill cannot spoil."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from unsee.judging.client import Reply
+from unsee.chat.client import Reply
 
 
 class ReplyCache:
