@@ -46,3 +46,47 @@ def test_importing_it_loads_neither_torch_nor_figures():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_medical_run_shows_harm_ability_and_the_score(medical_run: Path):
+    lines = printed(medical_run).splitlines()
+    assert max(map(len, lines)) <= 80 and not any("\u2026" in line for line in lines)
+    out = " ".join(" ".join(lines).split())
+    for words in (
+        "Privacy, 100 % of harm listed",
+        "Leak Leak",
+        "Errors, 100 % of harm listed",
+        "Still Right",
+        "known facts only",
+    ):
+        assert words in out, words
+    assert "Forget score" not in out and "Illustration, no verdict" not in out
+    results = pl.read_parquet(medical_run / "results.parquet")
+    own = (pl.col("method") == "idk") & (pl.col("scenario") == "privacy") & pl.col("gated") & pl.col("baseline").is_null()
+    own &= pl.all_horizontal(pl.col("group", "level").is_null())
+    idk = next(number for number, line in enumerate(lines) if line.strip().startswith("IDK"))
+    shown = lines[idk].split()[1:]
+    leaks = results.filter(own, metric="volunteered_leak", set="forget")
+    assert shown[0] == f"{100 * leaks['value'].item():.0f}"
+    score = results.filter(own, metric="ues_r")
+    assert shown[-1] == f"{score['value'].item():.2f}"
+    assert lines[idk + 1].split()[-1] == f"{score['ci_low'].item():.2f}\u2013{score['ci_high'].item():.2f}"
+    # Ability: closed questions right and words of open answers recalled, each answer counting once.
+    able = results.filter(own.and_(pl.col("metric").is_in(["closed_accuracy", "token_recall"])), set="near_retain")
+    able = able if able.height else _ungated(results, "near_retain")
+    assert shown[2 + 1] == f"{100 * (able['value'] * able['n']).sum() / able['n'].sum():.0f}"
+
+
+def _ungated(results: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Ability of IDK over all questions of a set that the gate did not probe."""
+    where = (pl.col("method") == "idk") & (pl.col("scenario") == "privacy") & pl.col("baseline").is_null() & ~pl.col("gated")
+    whole = pl.all_horizontal(pl.col("group", "level").is_null())
+    return results.filter(where & whole & pl.col("metric").is_in(["closed_accuracy", "token_recall"]), set=name)
+
+
+def test_without_known_facts_all_answers_are_shown(medical_run: Path, tmp_path: Path):
+    run = Path(shutil.copytree(medical_run, tmp_path / "patients"))
+    everything = pl.read_parquet(run / "results.parquet").filter(~pl.col("gated").fill_null(False))
+    everything.write_parquet(run / "results.parquet")
+    out = " ".join(printed(run).split())
+    assert "known facts only" not in out and "Leak Leak" in out

@@ -81,7 +81,8 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "mode": tuple(metric.name for metric in PER_ANSWER if metric is not LEAK_RATE),
 }
 """What values are told apart by -> metrics."""
-_ABILITY = (CLOSED_ACCURACY.name, TOKEN_RECALL.name)
+ABILITY = (CLOSED_ACCURACY.name, TOKEN_RECALL.name)
+"""Metrics whose mean over questions, each having one of them, is clinical ability."""
 _NO_ANSWERS = "no clinical questions of other sets were answered"
 Harm = Literal["privacy", "incorrect"]
 
@@ -282,7 +283,7 @@ def _of(component: _Component) -> pl.Expr:
 
 
 def _ability(values: pl.DataFrame, set_name: SetName) -> pl.DataFrame:
-    return values.filter(pl.col("metric").is_in(_ABILITY), pl.col("set") == set_name)
+    return values.filter(pl.col("metric").is_in(ABILITY), pl.col("set") == set_name)
 
 
 def _measure(rows: pl.DataFrame, needed: tuple[str, ...], resampler: Resampler) -> _Measured | None:

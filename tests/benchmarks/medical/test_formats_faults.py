@@ -275,6 +275,8 @@ def test_empty_folder_and_none(name: str, tmp_path: Path) -> None:
         ("slake", {"language": "de"}, "language 'de' is none of en, zh, all"),
         ("slake", {"limit": 0}, "limit is 0"),
         ("pmc-vqa", {"version": "v3"}, "no version 'v3'; choose v1 or v2"),
+        ("pmc-vqa", {"version": 2}, "version = 2 is a whole number, expected text"),
+        ("vqa-rad", {"version": "v1"}, "VQA-RAD has no option 'version'; its files are read in one way, leave it out"),
         ("medforget", {"level": "ward"}, "no level 'ward'; choose one of patient, study"),
     ],
 )
@@ -289,7 +291,7 @@ def test_versions_and_levels_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds none of train_2\.csv, test_2\.csv"):
         read_table("pmc-vqa", tmp_path, version="v2")
     hand.write_pmc_v2(tmp_path)
-    with pytest.raises(ConfigError, match="holds both versions of PMC-VQA; say version='v1' or 'v2', or move"):
+    with pytest.raises(ConfigError, match="holds both versions of PMC-VQA; choose one with version"):
         read_table("pmc-vqa", tmp_path)
     hand.write_medforget(tmp_path)
     with pytest.raises(DataError, match=r"there is none of .*study_level/forget_set_all\.parquet; pass"):
