@@ -96,7 +96,7 @@ def read_parquet(path: Path, *, schema: pl.Schema, remedy: str, columns: Sequenc
         table = pl.scan_parquet(path)
         there = table.collect_schema().names()
         late = [pl.lit(None, dtype=schema[name]).alias(name) for name in schema.names() if name in ADDED - {*there}]
-        whole = table.with_columns(late).select(schema.names()).cast(dict(schema))
+        whole = table.with_columns(late).select(schema.names()).cast(schema)
         return (whole if columns is None else whole.select(columns)).collect()
     except FileNotFoundError as error:
         raise DataError(f"{path} is not there; {remedy}") from error

@@ -11,7 +11,6 @@ from unsee.report.attack_console import print_attacks
 from unsee.report.console_tables import FEW, has_few, remarks, results_table
 from unsee.report.headline import headline
 from unsee.report.main_table import Row, main_table, rows, scopes, slices
-from unsee.report.medical_console import print_medical
 from unsee.report.run_data import RunData, read_run
 from unsee.report.single_cells import without_single_facts
 
@@ -51,10 +50,20 @@ def print_table(run: Path | str, *, console: Console | None = None) -> None:
         if not data.results.height:
             return
     alarms = contaminated(data.results)
-    if not print_medical(data, console=console, contaminated=bool(alarms)):
+    if not _print_medical(data, console=console, contaminated=bool(alarms)):
         _print_people(data, console=console, contaminated=bool(alarms))
     for cell, count in alarms.items():
         console.print(Text(f"Contamination alarm: {cell} knows more than guessing explains ({count} alarms).", style="bold"))
+
+
+def _print_medical(data: RunData, *, console: Console, contaminated: bool) -> bool:
+    """The tables of a medical run; whether it was one."""
+    if not data.results["scenario"].is_not_null().any():
+        return False
+    # Its tables share code with those of the page, which loads what draws figures.
+    from unsee.report.medical_console import print_medical
+
+    return print_medical(data, console=console, contaminated=contaminated)
 
 
 def _print_people(data: RunData, *, console: Console, contaminated: bool) -> None:

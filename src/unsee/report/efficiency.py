@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from unsee.metrics.medical import ABILITY, Harm
+from unsee.metrics.medical_subsets import ABILITY, Harm
 from unsee.report.main_table import Cell
 from unsee.report.medical_values import Asked, Medical, Spot, Study, Values, at, each_choice, made_table, pooled
 from unsee.report.medical_words import PRESERVED_TITLES

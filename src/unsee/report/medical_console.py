@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from unsee.metrics.medical import Harm
+from unsee.metrics.medical_subsets import Harm
 from unsee.report.console_tables import FEW, has_few, remarks, results_table
 from unsee.report.efficiency import SCORE, ability_on, score_of
 from unsee.report.leaks import leaked

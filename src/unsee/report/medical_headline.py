@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from unsee.metrics.bootstrap import FEW_SUBJECTS
-from unsee.metrics.medical import Harm
+from unsee.metrics.medical_subsets import Harm
 from unsee.report.efficiency import score_of
 from unsee.report.headline import Headline
 from unsee.report.leaks import leaked

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unsee.metrics.medical import MEDICAL_METRICS, Harm
+from unsee.metrics.medical import MEDICAL_METRICS
+from unsee.metrics.medical_subsets import Harm
 from unsee.metrics.metric import FORGOTTEN_SETS
 from unsee.report.main_table import Cell, Row, Scope, Slice, averaged_cell, over_seeds, with_row_names
 from unsee.report.panels import suffix
