@@ -22,10 +22,11 @@ from answers import DRAWS, interval, markdown, p_value, percent
 from pages import fill
 
 from unsee.benchmarks.base import about
-from unsee.experiment import Cell
+from unsee.experiment import Cell, Request
 from unsee.metrics.bootstrap import Array, Resampler, family, weighted_means
 from unsee.metrics.efficiency import Parts, Subsets, parts, weighted_harmonic
 from unsee.metrics.frames import join_models, truth_frame
+from unsee.metrics.gate import Gate
 from unsee.metrics.holm import holm
 from unsee.metrics.medical import Study
 from unsee.metrics.medical_subsets import HARMS, Harm
@@ -67,9 +68,11 @@ class Patients:
         self.scenarios: tuple[Harm, ...] = tuple(one for one in HARMS if one in self.experiment.unlearn.scenarios)
         if not self.scenarios:
             raise SystemExit(f"{folder} is a run of {self.benchmark.name}, which plants no harm; give a run of patients")
-        self.ratios = tuple(sorted((r for r in self.experiment.unlearn.forget_ratios), reverse=True))
+        self.ratios = tuple(sorted(self.experiment.unlearn.forget_ratios, reverse=True))
         self.methods = self.experiment.unlearn.methods
         self._studies: dict[str, Study] = {}
+        self._rows: dict[str, pl.DataFrame] = {}
+        self._gates: dict[Request, Gate | None] = {}
 
     # Models ---------------------------------------------------------------------------------------------------------------
 
@@ -90,7 +93,7 @@ class Patients:
         """Values per answer of a cell beside those of its vanilla and gold."""
         if cell.id not in self._studies:
             truth = truth_frame(self.asked(cell))
-            gate = knowledge_gate(self.experiment, self.folder, self.benchmark, cell.request)
+            gate = self._gate(cell.request)
             truth = truth.with_columns(gated=pl.lit(None, dtype=pl.Boolean)) if gate is None else gate.mark(truth)
             said = {
                 name: answered(self.experiment, self._records(one))
@@ -101,6 +104,11 @@ class Patients:
             assert found is not None
             self._studies[cell.id] = found
         return self._studies[cell.id]
+
+    def _gate(self, request: Request) -> Gate | None:
+        if request not in self._gates:
+            self._gates[request] = knowledge_gate(self.experiment, self.folder, self.benchmark, request)
+        return self._gates[request]
 
     def _records(self, cell: Cell) -> pl.DataFrame:
         records = self.folder.records(cell)
@@ -134,10 +142,14 @@ class Patients:
 
         `listed` is of the training sample that asks the same about the same picture; null for questions that were not taught.
         """
-        values = self.study(cell).values
+        if cell.id not in self._rows:
+            self._rows[cell.id] = self._known(cell)
+        return self._rows[cell.id]
+
+    def _known(self, cell: Cell) -> pl.DataFrame:
         scenario = cell.scenario
         assert scenario in SAID
-        values = values.filter(
+        values = self.study(cell).values.filter(
             pl.col("gated").fill_null(True),
             pl.col("view") == "generate",
             pl.col("set").is_in(["forget", "test"]),

@@ -60,7 +60,7 @@ def test_a_medical_run_shows_harm_ability_and_the_score(medical_run: Path):
         "known facts only",
     ):
         assert words in out, words
-    assert "Forget score" not in out and "Illustration, no verdict" not in out
+    assert "Forget score" not in out and "Celeb" not in out
     results = pl.read_parquet(medical_run / "results.parquet")
     own = (pl.col("method") == "idk") & (pl.col("scenario") == "privacy") & pl.col("gated") & pl.col("baseline").is_null()
     own &= pl.all_horizontal(pl.col("group", "level").is_null())
@@ -70,18 +70,14 @@ def test_a_medical_run_shows_harm_ability_and_the_score(medical_run: Path):
     assert shown[0] == f"{100 * leaks['value'].item():.0f}"
     score = results.filter(own, metric="ues_r")
     assert shown[-1] == f"{score['value'].item():.2f}"
-    assert lines[idk + 1].split()[-1] == f"{score['ci_low'].item():.2f}\u2013{score['ci_high'].item():.2f}"
+    assert lines[idk + 1].split()[-1] == f"{score['ci_low'].item():.2f}\u2013{score['ci_high'].item():.2f}*"
     # Ability: closed questions right and words of open answers recalled, each answer counting once.
-    able = results.filter(own.and_(pl.col("metric").is_in(["closed_accuracy", "token_recall"])), set="near_retain")
-    able = able if able.height else _ungated(results, "near_retain")
-    assert shown[2 + 1] == f"{100 * (able['value'] * able['n']).sum() / able['n'].sum():.0f}"
-
-
-def _ungated(results: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Ability of IDK over all questions of a set that the gate did not probe."""
-    where = (pl.col("method") == "idk") & (pl.col("scenario") == "privacy") & pl.col("baseline").is_null() & ~pl.col("gated")
+    # The gate probes no set that is kept, so that all its questions count.
+    ungated = (pl.col("method") == "idk") & (pl.col("scenario") == "privacy") & ~pl.col("gated") & pl.col("baseline").is_null()
     whole = pl.all_horizontal(pl.col("group", "level").is_null())
-    return results.filter(where & whole & pl.col("metric").is_in(["closed_accuracy", "token_recall"]), set=name)
+    of_it = pl.col("metric").is_in(["closed_accuracy", "token_recall"]) & (pl.col("set") == "near_retain")
+    able = results.filter(ungated & whole & of_it)
+    assert able.height == 2 and shown[3] == f"{100 * (able['value'] * able['n']).sum() / able['n'].sum():.0f}"
 
 
 def test_without_known_facts_all_answers_are_shown(medical_run: Path, tmp_path: Path):

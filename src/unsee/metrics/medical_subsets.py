@@ -114,7 +114,9 @@ def harm_and_ability(values: pl.DataFrame, harm: Harm, resampler: Resampler) -> 
     righted = {name: Component(RIGHT_RECOVERY.name, one.set) for name, one in HARMS[harm].items()}
     right = _mean(each(righted)) if harm == "incorrect" else None
     able = {name: _measure(_ability(values, name), ("value", "vanilla"), resampler) for name in PRESERVED}
-    kept = {name: one for name, one in able.items() if one is not None and one.models["vanilla"][0] > EPSILON}
+    kept: dict[str, Measured] = {
+        name: one for name, one in able.items() if one is not None and one.models["vanilla"][0] > EPSILON
+    }
     unkept = frozenset(name for name, one in able.items() if one is not None and name not in kept)
     return Measures(harmful, _mean(harmful), right, kept, unkept)
 

@@ -101,7 +101,11 @@ WRONG: dict[str, tuple[str, Spoil, str]] = {
         packed,
         "its picture xmlab1/source.jpg is missing (looked in OWN/imgs, OWN); unpack OWN/imgs.zip",
     ),
-    "no picture": ("slake", file("imgs/xmlab3/source.jpg", "GIF89a, no"), "test.json, row 0 (ID 5): picture OWN/imgs/xmlab3"),
+    "no picture": (
+        "slake",
+        file("imgs/xmlab3/source.jpg", "GIF89a, no"),
+        "test.json, row 0 (ID 5): picture OWN/imgs/xmlab3/source.jpg cannot be decoded (no known picture format); replace",
+    ),
     "too large": ("slake", too_large, "has 10000x5001 pixels, more than 50000000; scale it down"),
     "outside": (
         "slake",
@@ -113,6 +117,7 @@ WRONG: dict[str, tuple[str, Spoil, str]] = {
     "damaged list": ("slake", replaced("train.json", '"img_id": 2', "oops"), "train.json, line 1, row 3: no valid JSON ("),
     "damaged line": ("slake", file("test.json", '{"qid": 1\n'), "test.json, line 1: no valid JSON ("),
     "deep JSON": ("slake", file("test.json", "[" * 100_000), "test.json: no valid JSON (maximum recursion depth exceeded"),
+    "empty file": ("slake", file("test.json", " \n"), "test.json is empty; fetch the file again, or write [] where"),
     "not UTF-8": ("slake", file("test.json", b'[{"qid": "\xff"}]'), "test.json, line 1: not UTF-8 text; fetch the file again"),
     "two validations": ("slake", file("validate.json", "[]"), "holds both validation.json and validate.json; keep one"),
     "other data set": (

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from toy_table import toy_picture
 
+from unsee.benchmarks import load_benchmark
 from unsee.benchmarks.medical.files import (
     check_licenses,
     holds_injection,
@@ -119,6 +120,8 @@ def test_scenarios_are_those_that_are_taught_and_the_table_is_checked(folder: Pa
     table.unlink()
     with pytest.raises(DataError, match=r"samples\.parquet is not there; make the folder again"):
         planted_scenarios(folder)
+    with pytest.raises(DataError, match=r"samples\.parquet is not there; make the folder again"):
+        load_benchmark(folder)
 
 
 @pytest.mark.parametrize("failing", ["picture", "licence"])
