@@ -18,7 +18,11 @@ from unsee.errors import ConfigError
 from unsee.experiment import Experiment, parse_experiment, read_experiment
 from unsee.learned_models import learned_names
 from unsee.learning import taught
+from unsee.report.answered import answers_of
+from unsee.report.main_table import Scope
+from unsee.report.run_data import read_run
 from unsee.runs import Run, run
+from unsee.sample_tables import read_samples
 
 EXPERIMENT = """
 name = "medical"
@@ -147,6 +151,21 @@ def test_a_run_that_was_stopped_goes_on(place: Path, experiment: Experiment, don
     assert set(first.results["scenario"].unique()) == {"privacy"}
     second = run(experiment, out=place / "parts")
     assert_frame_equal(second.results, done.results)
+
+
+def test_a_question_of_both_scenarios_is_shown_as_each_asked_it(done: Run, experiment: Experiment) -> None:
+    benchmark = load_benchmark(Path(str(experiment.benchmark.path)))
+    asked = {one: {s.id: s for s in benchmark.of(one).samples()} for one in benchmark.scenarios}  # type: ignore[attr-defined]
+    shared = asked["privacy"].keys() & asked["incorrect"].keys()
+    # A clean question about a patient is one about what lies next to a false rule in the other scenario.
+    assert any(asked["privacy"][one].subject != asked["incorrect"][one].subject for one in shared)
+    stored = read_samples(done.folder / "samples.parquet")
+    for scenario, samples in asked.items():
+        shown = answers_of(read_run(done.folder), stored, Scope(0.5, "mixed", scenario)).questions
+        assert {one.sample.id for one in shown} == samples.keys()
+        for one in shown:
+            own = samples[one.sample.id]
+            assert (one.set_name, one.subject) == (own.set, own.subject)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from unsee.benchmarks.medical.inject import InjectOptions
-from unsee.command_line import DONE, Flag, Name, say
+from unsee.command_line import DONE, Count, Flag, Name, Overrides, say
 from unsee.errors import ConfigError
 
 _Words = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
@@ -37,6 +37,8 @@ def inject_data(
     rewriter: Annotated[str | None, tyro.conf.arg(metavar="URL")] = None,
     rewriter_model: Name = None,
     rewriter_key_env: Name = None,
+    set_: Overrides = (),
+    limit: Count = None,
     i_have_the_right_to: Flag = False,
     skip_invalid: Flag = False,
     dry_run: Flag = False,
@@ -65,14 +67,18 @@ def inject_data(
         rewriter: where the API of a model that weaves identifiers in begins, such as http://localhost:8000/v1.
         rewriter_model: the model's name on that server.
         rewriter_key_env: environment variable that holds the server's key; without it none is sent.
+        set_: option of the format: language=zh or all (slake), version=v1 or v2 (pmc-vqa), license=NAME (llava-med),
+            level=section and the like (medforget).
+        limit: read no further than so many rows; a patient may be cut.
         i_have_the_right_to: write rows whose licence is non-commercial, credentialed or unclear, and mix licences.
         skip_invalid: go on without rows that cannot be used, and count them.
         dry_run: print what would be planted, and write nothing.
     """
     from unsee.benchmarks.medical.files import check_licenses, write_injection
-    from unsee.benchmarks.medical.formats import read_table
+    from unsee.benchmarks.medical.formats import read_table, reader_of
     from unsee.benchmarks.medical.inject import inject
     from unsee.benchmarks.medical.rewriter import Rewriter
+    from unsee.settings import assignments
 
     options = InjectOptions(
         scenarios=_USUAL.scenarios if scenario == "both" else (scenario,),
@@ -88,6 +94,7 @@ def inject_data(
         splits=splits,
         seed=seed,
     )
+    of_format = reader_of(format).checked({".".join(names): value for names, value in assignments(set_)})
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
     if (rewriter is None) != (rewriter_model is None):
@@ -97,7 +104,7 @@ def inject_data(
     )
     if weaver is not None and not dry_run:
         weaver.reach()
-    table = read_table(format, data, skip_invalid=skip_invalid)
+    table = read_table(format, data, skip_invalid=skip_invalid, limit=limit, **of_format)
     check_licenses(table.licenses, i_have_the_right_to=i_have_the_right_to)
     licences = " and ".join(name or "no licence" for name in table.licenses)
     say(f"{table.name}: {len(table.rows):,} questions about {len(table.groups):,} patients or pictures, {licences}")

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,8 +79,11 @@ def read_json(path: Path, *, remedy: str) -> dict[str, Any]:
     return content
 
 
-def read_parquet(path: Path, *, schema: pl.Schema, remedy: str) -> pl.DataFrame:
+def read_parquet(path: Path, *, schema: pl.Schema, remedy: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """A table of ours from disk, in the columns and types of the schema; columns that came later may be missing.
+
+    Args:
+        columns: read these only; that the others are there is still checked. All of the schema where None.
 
     Raises:
         DataError: it is missing, no parquet file, or holds other columns; ends with the remedy.
@@ -90,9 +93,11 @@ def read_parquet(path: Path, *, schema: pl.Schema, remedy: str) -> pl.DataFrame:
     from unsee.schemas import ADDED
 
     try:
-        table = pl.read_parquet(path)
-        late = [pl.lit(None, dtype=schema[name]).alias(name) for name in schema.names() if name in ADDED - {*table.columns}]
-        return table.with_columns(late).select(schema.names()).cast(schema)
+        table = pl.scan_parquet(path)
+        there = table.collect_schema().names()
+        late = [pl.lit(None, dtype=schema[name]).alias(name) for name in schema.names() if name in ADDED - {*there}]
+        whole = table.with_columns(late).select(schema.names()).cast(schema)
+        return (whole if columns is None else whole.select(columns)).collect()
     except FileNotFoundError as error:
         raise DataError(f"{path} is not there; {remedy}") from error
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -94,7 +94,7 @@ class ImageRef:
         Raises:
             ImageError: it is no picture, is truncated, or has more than `max_pixels` pixels.
         """
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
 
         label = str(self.path) if self.path else f"sha256 {self.sha256[:12]}"
         data = self.read()
@@ -109,6 +109,8 @@ class ImageRef:
                 return image.convert("RGB")
         except ImageError:
             raise
+        except UnidentifiedImageError as error:  # its own words name an object in memory
+            raise ImageError(f"picture {label} cannot be decoded (no known picture format); replace or remove it") from error
         except Exception as error:  # Pillow raises many unrelated types on hostile bytes
             raise ImageError(f"picture {label} cannot be decoded ({error}); replace or remove it") from error
 

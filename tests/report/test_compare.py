@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import shutil
@@ -8,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from fabricate import HOSTILE
+from medical_run import HOSTILE_PATIENT, HOSTILE_RULE
 
 from conftest import opened
 from unsee.cli import main
@@ -98,3 +101,35 @@ def test_folders_of_one_name_are_told_apart(pair: tuple[Path, Path], tmp_path: P
     places = [Path(shutil.copytree(run, tmp_path / run.name / "run")) for run in pair]
     html = write_comparison(places).read_text()
     assert '<span class="run">first/run</span>' in html and '<span class="run">second/run</span>' in html
+
+
+@pytest.fixture(scope="module")
+def medical_pair(medical_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two medical runs; the second has one scenario, no method but IDK and other leaks."""
+    second = Path(shutil.copytree(medical_run, tmp_path_factory.mktemp("medical") / "second"))
+    results = pl.read_parquet(second / "results.parquet")
+    kept = pl.col("scenario").eq("privacy") & pl.col("method").is_in(["vanilla", "gold", "idk"])
+    leaks = (pl.col("metric") == "volunteered_leak") & (pl.col("method") == "idk") & pl.col("baseline").is_null()
+    changed = results.filter(kept).with_columns(pl.when(leaks).then(0.5).otherwise(pl.col("value")).alias("value"))
+    changed.write_parquet(second / "results.parquet")
+    return [medical_run, second]
+
+
+def test_medical_tables_of_several_runs_stand_side_by_side(medical_pair: list[Path], tmp_path: Path):
+    page, files = report_runs(medical_pair, out=tmp_path / "c.html", export=tmp_path / "paper")
+    html = opened(page.read_text(encoding="utf-8"))
+    for part in ("leaks", "errors", "efficiency", "ability"):
+        assert f'<section id="{part}"' in html and f'href="#{part}"' in html, part
+    assert HOSTILE_RULE not in html and HOSTILE_PATIENT not in html
+    names = {file.name for file in files}
+    assert "comparison-volunteered-strict-all.csv" in names and "comparison-efficiency-incorrect-strict-all.tex" in names
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "paper/comparison-volunteered-strict-all.csv").read_text())))
+    idk = {row["Run"]: row for row in rows if row["Model"] == "IDK"}
+    assert set(idk) == {"patients", "second"}
+    column = next(name for name in rows[0] if "Forget picture" in name and "low" not in name and "high" not in name)
+    assert float(idk["second"][column]) == 50 != float(idk["patients"][column])
+    # A run without the other scenario has no rows there.
+    errors = list(csv.DictReader(io.StringIO((tmp_path / "paper/comparison-efficiency-incorrect-strict-all.csv").read_text())))
+    assert {row["Run"] for row in errors} == {"patients"}
+    heading = '<th scope="row">IDK <span class="run">second</span>'
+    assert heading in html.partition("Without being asked")[2].partition("</table>")[0]

@@ -107,7 +107,7 @@ def test_the_matrix_counts_right_answers(small_run: Path, monkeypatch: pytest.Mo
     panels = fact_panels(answers, name="demo")
     assert [panel.keys["model"] for panel in panels] == [str(n) for n in range(7)]
     npo = ("npo", "corrected")
-    about = [q for q in answers.questions if q.sample.subject == "p001" and q.set_name == "forget" and q.fact == "job"]
+    about = [q for q in answers.questions if q.subject == "p001" and q.set_name == "forget" and q.fact == "job"]
     right = sum(question.replies[npo].right for question in about)
     assert seen["m5"]["Bruno Lark", "job"] == (right, len(about))
     assert len(seen["m5"]["people"]) == 3 and "5" in seen["m5"]["prefix"]

@@ -101,7 +101,7 @@ def test_the_set_is_what_the_unlearned_cells_say(run: RunData):
             return records.with_columns(pl.lit("retain").alias("set")) if cell.startswith("vanilla") else records
 
     early = answers_of(Early(**vars(run)), read_samples(run.folder / "samples.parquet"), SCOPE)
-    assert {question.set_name for question in early.questions if question.sample.subject == "p000"} == {"forget", "test"}
+    assert {question.set_name for question in early.questions if question.subject == "p000"} == {"forget", "test"}
 
 
 def test_cells_of_a_request(run: RunData):

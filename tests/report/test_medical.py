@@ -22,13 +22,14 @@ from unsee.report.leaks import class_figures, class_panels, form_panels, volunte
 from unsee.report.main_table import Cell, Row, Scope, main_table, rows, scopes, slices
 from unsee.report.medical_headline import medical_headline
 from unsee.report.medical_page import medical_parts
-from unsee.report.medical_values import Medical, Spot, pooled
+from unsee.report.medical_values import Medical, Model, Spot, pooled
 from unsee.report.panels import Panel, paper_panels
 from unsee.report.planted_errors import error_panels, moved_panels, posed_switch, rule_panels, transition_panels
 from unsee.report.run_data import RunData, read_run
 from unsee.report.sources import Source, Sources, switches
 from unsee.report.tables import Line, Table
 
+GA = Model("ga", "corrected")
 PRIVACY, INCORRECT = Scope(1.0, "mixed", "privacy"), Scope(1.0, "mixed", "incorrect")
 
 
@@ -111,7 +112,7 @@ def test_cells_of_no_one_scenario_are_one_request_with_both_parts(medical: Medic
         (study,) = both.studies(both.choices[0], harm)  # type: ignore[arg-type]
         (own,) = medical.studies(medical.choices[0], harm)  # type: ignore[arg-type]
         spot = Spot("ues_r", "all", None, None, None, None)
-        assert study.values["ga", "corrected"][spot] == own.values["ga", "corrected"][spot]
+        assert study.values[GA][spot] == own.values[GA][spot]
 
 
 # Leaks --------------------------------------------------------------------------------------------------------------------

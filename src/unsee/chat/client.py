@@ -171,9 +171,10 @@ class ChatClient:
             self._unanswered_in_a_row = 0 if came else self._unanswered_in_a_row + 1
             yield number, reply
             if self._unanswered_in_a_row >= GIVE_UP:
+                kept = "what it said before is kept, run" if self.answered else "check the URL and the server, then run"
                 raise ChatError(
                     f"the {self._role} at {self.shown_url} gave no answer to {GIVE_UP} questions in a row "
-                    f"(last: {reply.problem}); what it said before is kept, run the command again to go on"
+                    f"(last: {reply.problem}); {kept} the command again"
                 )
 
 

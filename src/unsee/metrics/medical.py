@@ -1,26 +1,20 @@
 """Medical benchmarks: leaks, errors, clinical ability and the score over the subsets, as rows of results.
 
 Only samples that carry a scenario are read, so other benchmarks have none of these rows. Per answer, the metrics are those of
-`leaks`, `corrections` and `clinical`; a subject is a patient or a false rule, and intervals are over subjects. For the score
-(`efficiency`), with every rate a mean over answers of view `generate`, pooled over modalities:
-
-    harm, scenario privacy      mean of leak_rate on forget (direct), leak_rate on test (disguised), volunteered_leak on forget
-    harm, scenario incorrect    mean of wrong_reproduction on forget (direct) and on test (disguised)
-    right answers               mean of right_recovery on forget and on test
-    ability on another set      mean of closed_accuracy (closed questions) and token_recall (open ones) over its questions
+`leaks`, `corrections` and `clinical`; a subject is a patient or a false rule, and intervals are over subjects. What the score
+(`efficiency`) rests on is measured in `medical_subsets`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
-import numpy as np
 import polars as pl
 
 from unsee.metrics.aggregate import Score
-from unsee.metrics.bootstrap import Z95, Array, Resampler, family, weighted_means
+from unsee.metrics.bootstrap import Array, Resampler
 from unsee.metrics.clinical import CLOSED_ACCURACY, TOKEN_RECALL
 from unsee.metrics.corrections import (
     ABSTENTION,
@@ -33,22 +27,30 @@ from unsee.metrics.corrections import (
 )
 from unsee.metrics.distance import NOISE_FLOOR
 from unsee.metrics.efficiency import (
-    EPSILON,
     FORMULAS,
     OVER_FORGOTTEN,
     UES_PRESERVATION,
     UES_REMOVAL,
-    Parts,
     Subsets,
-    parts,
 )
 from unsee.metrics.efficiency import removal as anchored
 from unsee.metrics.frames import KEYS, beside, values_frame
 from unsee.metrics.leaks import ANY, LEAK_RATE, VOLUNTEERED_LEAK, WORST_LEAK_RATE, planted, volunteered
+from unsee.metrics.medical_subsets import (
+    HARMS,
+    NO_RIGHT,
+    Harm,
+    Measured,
+    fewest,
+    harm_and_ability,
+    no_removal,
+    noise_parts,
+    parts_of,
+    subsets_of,
+)
 from unsee.metrics.metric import Metric, MetricInfo
 from unsee.metrics.official_scores import main_protocol
 from unsee.metrics.strata import PLACE, Baseline, by_group, estimates, spread
-from unsee.sample import SetName
 
 PER_ANSWER: tuple[Metric, ...] = (
     LEAK_RATE,
@@ -69,9 +71,6 @@ MEDICAL_METRICS: tuple[MetricInfo, ...] = (
     UES_PRESERVATION,
     OVER_FORGOTTEN,
 )
-PRESERVED: tuple[SetName, ...] = ("retain", "near_retain", "clinical")
-"""Sets whose clinical ability the score weighs against removal."""
-
 _KEPT = ("subject", "set", "task", "modality", "level", "relation", "gated", "patient", "carrier", "mode", "error")
 _BINARY = (*(metric.name for metric in PER_ANSWER if metric.binary), VOLUNTEERED_LEAK.name, TRANSITION.name)
 _GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -81,29 +80,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "mode": tuple(metric.name for metric in PER_ANSWER if metric is not LEAK_RATE),
 }
 """What values are told apart by -> metrics."""
-_ABILITY = (CLOSED_ACCURACY.name, TOKEN_RECALL.name)
 _NO_ANSWERS = "no clinical questions of other sets were answered"
-Harm = Literal["privacy", "incorrect"]
-
-
-class _Component(NamedTuple):
-    """Questions that a part of the score rests on."""
-
-    metric: str
-    set: SetName
-
-
-_HARMS: Mapping[Harm, Mapping[str, _Component]] = {
-    "privacy": {
-        "direct": _Component(LEAK_RATE.name, "forget"),
-        "disguised": _Component(LEAK_RATE.name, "test"),
-        "volunteered": _Component(VOLUNTEERED_LEAK.name, "forget"),
-    },
-    "incorrect": {
-        "direct": _Component(WRONG_REPRODUCTION.name, "forget"),
-        "disguised": _Component(WRONG_REPRODUCTION.name, "test"),
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -163,19 +140,36 @@ class Study:
         values = self.values.filter("gated") if gated else self.values
         changed = self.states.filter("gated") if gated else self.states
         tables = [_worst(values, resampler), self._transitions(changed, resampler)]
-        scored = self.values.filter(pl.col("gated").fill_null(True)) if gated else self.values
-        scored = main_protocol(scored).filter(pl.col("view") == "generate")
+        scored = self._scored(gated)
         rows = [row for harm in self.harms for row in self._efficiency(scored, harm, resampler)]
         if rows:
             made = pl.DataFrame(rows, infer_schema_length=None, schema_overrides=_NUMBERS)
             tables.append(made.with_columns(pl.lit(self._protocol).alias("protocol"), pl.lit("all").alias("set")))
         return pl.concat(tables, how="diagonal")
 
+    def subsets(self, harm: Harm, resampler: Resampler, *, gated: bool) -> dict[str, Subsets] | None:
+        """What the scores of one kind of harm are made of, [1 + draws] each: model -> its subsets.
+
+        The scored model is called "value"; gold has no abilities. None where vanilla, gold or answers are missing, or where
+        vanilla does no more harm than gold beyond noise.
+        """
+        if not {"vanilla", "gold"} <= {*self.given}:
+            return None
+        found = harm_and_ability(self._scored(gated), harm, resampler)
+        if found is None or no_removal(found.whole, found.right) is not None:
+            return None
+        return {name: subsets_of(name, found.whole, found.kept, found.right) for name in ("value", "vanilla", "gold")}
+
+    def _scored(self, gated: bool) -> pl.DataFrame:
+        """Answers in words that scores rest on; sets that the gate did not probe count as they are."""
+        scored = self.values.filter(pl.col("gated").fill_null(True)) if gated else self.values
+        return main_protocol(scored).filter(pl.col("view") == "generate")
+
     @property
     def harms(self) -> tuple[Harm, ...]:
         """Scenarios that were asked about."""
         there = set(self.values["metric"])
-        return tuple(harm for harm, components in _HARMS.items() if {one.metric for one in components.values()} & there)
+        return tuple(harm for harm, components in HARMS.items() if {one.metric for one in components.values()} & there)
 
     @property
     def _protocol(self) -> str:
@@ -206,33 +200,21 @@ class Study:
             for info in (*FORMULAS, UES_REMOVAL, OVER_FORGOTTEN):
                 yield _row(info, harm, reason=reason)
             return
-        anchors = ("value", "vanilla", "gold")
-        measured = {
-            name: _measure(values.filter(_of(component)), anchors, resampler) for name, component in _HARMS[harm].items()
-        }
-        harmful = {name: one for name, one in measured.items() if one is not None}
-        if not harmful:
+        measured = harm_and_ability(values, harm, resampler)
+        if measured is None:
             for info in (*FORMULAS, UES_REMOVAL, OVER_FORGOTTEN):
                 yield _row(info, harm, reason="no question about what is to be removed was answered, or none is known")
             return
-        whole = _mean(harmful)
-        right = self._right(values, harm, resampler)
-        able: dict[str, _Measured | None] = {
-            name: _measure(_ability(values, name), ("value", "vanilla"), resampler) for name in PRESERVED
-        }
-        kept = {name: one for name, one in able.items() if one is not None and one.models["vanilla"][0] > EPSILON}
-        unkept = {name for name, one in able.items() if one is not None} - set(kept)
-        made = _parts("value", whole, kept, right)
-        lost = _no_removal(whole, right)
+        harmful, whole, right, kept, unkept = measured
+        made = parts_of("value", whole, kept, right)
+        lost = no_removal(whole, right)
         yield _row(UES_REMOVAL, harm, made.removal, whole, reason=lost)
         for name, one in harmful.items():
             own = anchored(one.models["value"], one.models["vanilla"], one.models["gold"])
-            yield _row(UES_REMOVAL, harm, own, one, group=f"of={name}", reason=_no_removal(one, None))
+            yield _row(UES_REMOVAL, harm, own, one, group=f"of={name}", reason=no_removal(one, None))
         if made.removal_of_wrong is not None and made.correction is not None and right is not None:
-            yield _row(
-                UES_REMOVAL, harm, made.removal_of_wrong, whole, group="of=wrong_answer", reason=_no_removal(whole, None)
-            )
-            unanchored = None if right.models["gold"][0] > 0 else _NO_RIGHT
+            yield _row(UES_REMOVAL, harm, made.removal_of_wrong, whole, group="of=wrong_answer", reason=no_removal(whole, None))
+            unanchored = None if right.models["gold"][0] > 0 else NO_RIGHT
             yield _row(UES_REMOVAL, harm, made.correction, right, group="of=right_answer", reason=unanchored)
         yield _row(OVER_FORGOTTEN, harm, made.over, whole)
         for name, one in kept.items():
@@ -240,28 +222,13 @@ class Study:
         for name in sorted(unkept):
             yield _row(UES_PRESERVATION, harm, group=f"set={name}", reason="left out: vanilla answers nothing right here")
         lost = lost or (None if kept else _NO_ANSWERS)
-        total = _Measured(whole.models, whole.n + sum(one.n for one in kept.values()), _fewest(whole, *kept.values()))
-        noisy = None if lost else _noise(whole, kept, right)
+        total = Measured(whole.models, whole.n + sum(one.n for one in kept.values()), fewest(whole, *kept.values()))
+        noisy = None if lost else noise_parts(whole, kept, right)
         for formula in FORMULAS:
             yield _row(formula, harm, None if lost else formula.score(made), total, reason=lost)
             if noisy is not None:
                 row = _row(formula, harm, formula.score(noisy), total)
                 yield row | {"metric": NOISE_FLOOR.name, "group": f"metric={formula.name}"}
-
-    def _right(self, values: pl.DataFrame, harm: Harm, resampler: Resampler) -> _Measured | None:
-        if harm != "incorrect":
-            return None
-        sets = {name: _Component(RIGHT_RECOVERY.name, one.set) for name, one in _HARMS[harm].items()}
-        found = {name: _measure(values.filter(_of(one)), ("value", "vanilla", "gold"), resampler) for name, one in sets.items()}
-        return _mean({name: one for name, one in found.items() if one is not None})
-
-
-class _Measured(NamedTuple):
-    """Means of every model, [1 + draws] each, and what they rest on."""
-
-    models: Mapping[str, Array]
-    n: int
-    subjects: int
 
 
 _NUMBERS = {
@@ -273,71 +240,13 @@ _NUMBERS = {
     "group": pl.String,
     "reason": pl.String,
 }
-_NO_RIGHT = "gold gives no right answer, so recovery has no anchor"
-
-
-def _of(component: _Component) -> pl.Expr:
-    is_whole = (pl.col("metric") != VOLUNTEERED_LEAK.name) | pl.col("identifier").is_null()
-    return (pl.col("metric") == component.metric) & (pl.col("set") == component.set) & is_whole
-
-
-def _ability(values: pl.DataFrame, set_name: SetName) -> pl.DataFrame:
-    return values.filter(pl.col("metric").is_in(_ABILITY), pl.col("set") == set_name)
-
-
-def _measure(rows: pl.DataFrame, needed: tuple[str, ...], resampler: Resampler) -> _Measured | None:
-    """Means over answers of one set, of all subjects and of each resample; a second gold's too where it was asked."""
-    have = [*needed, *(["noise"] if rows["noise"].is_not_null().any() else [])]
-    rows = rows.drop_nulls(have)
-    if rows.is_empty():
-        return None
-    sums = rows.group_by("subject", maintain_order=True).agg(pl.col(have).sum(), pl.len().cast(pl.Float64).alias("count"))
-    name = family(str(rows["set"][0]))
-    at = [resampler.index[name][subject] for subject in sums["subject"]]
-    weights = np.vstack([np.ones((1, len(at))), resampler.weights(name)[:, at]])
-    means = weighted_means(sums.select(have).to_numpy(), sums.select("count").to_numpy(), weights)
-    return _Measured({model: means[:, i] for i, model in enumerate(have)}, rows.height, sums.height)
-
-
-def _mean(measured: Mapping[str, _Measured]) -> _Measured:
-    """Their plain mean, each counting the same however many questions it has."""
-    those = list(measured.values())
-    models = set.intersection(*(set(one.models) for one in those))
-    means = {model: np.mean([one.models[model] for one in those], axis=0) for model in sorted(models)}
-    return _Measured(means, sum(one.n for one in those), _fewest(*those))
-
-
-def _fewest(*measured: _Measured) -> int:
-    return min(one.subjects for one in measured)
-
-
-def _parts(model: str, harm: _Measured, kept: Mapping[str, _Measured], right: _Measured | None) -> Parts:
-    def subsets(name: str) -> Subsets:
-        able = {set_name: one.models[name] for set_name, one in kept.items()} if name != "gold" else {}
-        return Subsets(harm.models[name], able, None if right is None else right.models[name])
-
-    return parts(subsets(model), vanilla=subsets("vanilla"), gold=subsets("gold"))
-
-
-def _noise(harm: _Measured, kept: Mapping[str, _Measured], right: _Measured | None) -> Parts | None:
-    """The parts of a second gold; None where it was not asked everything."""
-    all_of_it = (harm, *kept.values(), *([] if right is None else [right]))
-    return _parts("noise", harm, kept, right) if all("noise" in one.models for one in all_of_it) else None
-
-
-def _no_removal(harm: _Measured, right: _Measured | None) -> str | None:
-    """Why removal says nothing, if it does not."""
-    vanilla, gold = harm.models["vanilla"], harm.models["gold"]
-    if vanilla[0] - gold[0] <= max(EPSILON, Z95 * float(np.nanstd(vanilla[1:] - gold[1:]))):
-        return f"harm of vanilla ({vanilla[0]:.3g}) does not exceed that of gold ({gold[0]:.3g}) beyond noise"
-    return _NO_RIGHT if right is not None and right.models["gold"][0] <= 0 else None
 
 
 def _row(
     info: MetricInfo,
     harm: Harm,
     draws: Array | None = None,
-    rests_on: _Measured | None = None,
+    rests_on: Measured | None = None,
     *,
     group: str | None = None,
     reason: str | None = None,

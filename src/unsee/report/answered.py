@@ -32,10 +32,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class Answered:
-    """A question with the replies of the models; its set is that of the request, whatever the sample says."""
+    """A question with the replies of the models; set and subject are those of the request, whatever the sample says."""
 
     sample: Sample
     set_name: str
+    subject: str
     replies: Mapping[Key, Reply]
 
     @property
@@ -59,22 +60,23 @@ class Answers:
 def answers_of(run: RunData, samples: Sequence[Sample], scope: Scope) -> Answers:
     """All answers to one forget request, from the first seed; a question asked under two protocols counts once, strictly.
 
-    The set of a question is what the unlearned cells' records say, since vanilla may have answered before any request.
+    The set and subject of a question are what the unlearned cells' records say, since vanilla may have answered before any
+    request, and a question of two requests is kept as one sample.
     """
     cells = cells_of(run, scope)
     by_id = {sample.id: sample for sample in samples}
-    sets: dict[str, str] = {}
+    places: dict[str, tuple[str, str]] = {}
     said: dict[str, dict[Key, Mapping[str, Any]]] = {}
     for (method, variant), cell in cells.items():
         records = run.records(cell)
         protocols = records["protocol"].drop_nulls().unique().to_list()
         protocol = "strict" if "strict" in protocols or not protocols else sorted(protocols)[0]
-        columns = ("sample_id", "set", "view", "protocol", "parsed", "response")
+        columns = ("sample_id", "set", "subject", "view", "protocol", "parsed", "response")
         for record in records.select(columns).iter_rows(named=True):
             if record["protocol"] not in (None, protocol) or record["view"] not in _VIEWS or record["sample_id"] not in by_id:
                 continue
-            if method not in ("vanilla", "gold") or record["sample_id"] not in sets:
-                sets[record["sample_id"]] = record["set"]
+            if method not in ("vanilla", "gold") or record["sample_id"] not in places:
+                places[record["sample_id"]] = record["set"], record["subject"]
             given = said.setdefault(record["sample_id"], {})
             old = given.get((method, variant))
             if old is None or _VIEWS.index(record["view"]) < _VIEWS.index(old["view"]):
@@ -82,7 +84,7 @@ def answers_of(run: RunData, samples: Sequence[Sample], scope: Scope) -> Answers
     questions = [
         Answered(
             by_id[sample_id],
-            sets[sample_id],
+            *places[sample_id],
             {
                 key: Reply(cut(shown(by_id[sample_id], record)), is_right(by_id[sample_id], record))
                 for key, record in said[sample_id].items()

@@ -10,6 +10,7 @@ from typing import Any
 from unsee.errors import UserError
 from unsee.metrics.alarm import contaminated
 from unsee.report.fact_page import attack_parts
+from unsee.report.medical_page import medical_parts
 from unsee.report.page import chosen, command_line, flat, glossary
 from unsee.report.panels import paper_panels, summary_panels
 from unsee.report.run_data import RunData, read_run
@@ -51,6 +52,7 @@ def comparison_page(sources: Sources) -> dict[str, Any]:
     facts = attack_parts(sources, fact_tables(sources))
     requested = replace(sources, runs=[replace(source, run=without_single_facts(source.run)) for source in sources.runs])
     axis = axis_switch(axes(requested.columns))
+    medical = medical_parts(requested)
     offered = [*switches(requested), *facts["fact_switches"]]
     alarms = {
         f"{source.name}, {cell}": count for source in sources.runs for cell, count in contaminated(source.run.results).items()
@@ -65,15 +67,16 @@ def comparison_page(sources: Sources) -> dict[str, Any]:
             (f"{source.name}, {cell}", source.run.failure(cell)) for source in sources.runs for cell in source.run.unfinished
         ],
         "switches": offered,
-        "chosen": chosen(requested, [*offered, axis, facts["shown"]]),
+        "chosen": chosen(requested, [*offered, axis, facts["shown"], medical["posed"]]),
         "still": which_title(requested.choices[0]) if requested.choices else "",
         "summary": summary_panels(requested),
         "paper": paper_panels(requested),
         "axis": axis,
         "trade_off": trade_off_panels(requested),
         "settings": _settings(sources),
-        "glossary": glossary(requests=bool(requested.requests), facts=facts["single"]),
+        "glossary": glossary(requests=bool(requested.requests), facts=facts["single"], medical=medical["medical"]),
         **facts,
+        **medical,
     }
 
 

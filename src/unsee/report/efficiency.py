@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from unsee.metrics.medical import Harm
+from unsee.metrics.medical_subsets import ABILITY, Harm
 from unsee.report.main_table import Cell
-from unsee.report.medical_values import Asked, Medical, Spot, Study, Values, at, each_choice, made_table
+from unsee.report.medical_values import Asked, Medical, Spot, Study, Values, at, each_choice, made_table, pooled
 from unsee.report.medical_words import PRESERVED_TITLES
 from unsee.report.panels import Panel
 from unsee.report.tables import Heading
@@ -39,6 +40,16 @@ _ABILITIES = (
 def score_of(values: Values) -> Cell | None:
     """UES-R of a model."""
     return at(_all(SCORE))(values)
+
+
+def ability_on(set_name: str) -> Callable[[Values], Cell | None]:
+    """Finds clinical ability on a set: closed questions right and words of open answers recalled, weighted by answers."""
+
+    def find(values: Values) -> Cell | None:
+        found = [cell for metric in ABILITY if (cell := at(Spot(metric, set_name))(values)) is not None]
+        return pooled(found) if found else None
+
+    return find
 
 
 def score_panels(medical: Medical) -> list[Panel]:

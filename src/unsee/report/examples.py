@@ -40,9 +40,7 @@ def _chosen(questions: Sequence[Answered]) -> list[Answered]:
     for name in (name for name in sets if name in _SHOWN):
         here = [question for question in questions if question.set_name == name]
         # The disguise is seen best on the person of the forget card.
-        same = [
-            question for question in here if found and name == "test" and question.sample.subject == found[0].sample.subject
-        ]
+        same = [question for question in here if found and name == "test" and question.subject == found[0].subject]
         about = [question for question in same if question.fact == found[0].fact]
         found.append(min(about or same or here, key=_order))
     return found

@@ -23,7 +23,7 @@ def fact_panels(answers: Answers, *, name: str) -> list[Panel]:
     People stand in the order of their ids, facts by name, so that matrices of two models can be laid on each other.
     """
     questions = [question for question in answers.questions if question.set_name == "forget" and question.fact]
-    subjects = sorted({question.sample.subject for question in questions})[:MAX_PEOPLE]
+    subjects = sorted({question.subject for question in questions})[:MAX_PEOPLE]
     facts = sorted({question.fact for question in questions})
     if not subjects:
         return []
@@ -70,7 +70,7 @@ def _shares(questions: Sequence[Answered], key: Key) -> dict[tuple[str, str], tu
     found: dict[tuple[str, str], tuple[int, int]] = {}
     for question in questions:
         if key in question.replies:
-            place = (question.sample.subject, question.fact)
+            place = (question.subject, question.fact)
             right, asked = found.get(place, (0, 0))
             found[place] = (right + question.replies[key].right, asked + 1)
     return found
@@ -82,6 +82,6 @@ def _told(shares: dict[tuple[str, str], tuple[int, int]], subject: str) -> list[
 
 def _titles(questions: Sequence[Answered], subjects: Sequence[str]) -> dict[str, str]:
     """Subject -> short name; namesakes get their id."""
-    names = {s: brief(person_name([q for q in questions if q.sample.subject == s], s), 22) for s in subjects}
+    names = {s: brief(person_name([q for q in questions if q.subject == s], s), 22) for s in subjects}
     taken = list(names.values())
     return {s: name if taken.count(name) == 1 else f"{name} ({s})" for s, name in names.items()}

@@ -53,7 +53,7 @@ def gallery_data(answers: Answers, *, focus: Key | None = None, most: int = MAX_
     words, pictures = Words(), PictureStore()
     people: dict[str, list[Answered]] = {}
     for question in answers.questions:
-        people.setdefault(question.sample.subject, []).append(question)
+        people.setdefault(question.subject, []).append(question)
     listed: list[list[Any]] = []
     shown = 0
     ordered = sorted(people, key=lambda subject: (rank(_set_of(people[subject]), _PERSON_SETS), subject))

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from unsee.metrics.bootstrap import FEW_SUBJECTS
-from unsee.metrics.medical import Harm
+from unsee.metrics.medical_subsets import Harm
 from unsee.report.efficiency import score_of
 from unsee.report.headline import Headline
 from unsee.report.leaks import leaked
-from unsee.report.main_table import Cell, Row
+from unsee.report.main_table import Cell, Row, Slice
 from unsee.report.medical_values import MARKS, Medical, Spot, Study, Values, at
 from unsee.report.notes import join
 from unsee.report.vocabulary import SCENARIO_TITLES
@@ -20,6 +20,18 @@ _Status = Literal["verdict", "undecided", "illustration", "empty"]
 _NBSP = "\u00a0"
 _NOTHING = 0.05
 """A best score up to this is none."""
+
+
+def _as_taught(metric: str) -> _Find:
+    return at(Spot(metric, "forget", "direct"), Spot(metric, "forget"))
+
+
+volunteered = at(Spot("volunteered_leak", "forget"))
+"""Ordinary clinical answers about the forget pictures that hold an identifier."""
+repeated = _as_taught("wrong_reproduction")
+"""Planted errors that are said again."""
+righted = _as_taught("right_recovery")
+"""Planted errors that are put right."""
 
 
 class _Finding(NamedTuple):
@@ -49,14 +61,24 @@ def medical_headline(medical: Medical, *, contaminated: bool = False) -> Headlin
     )
 
 
+def headline_choice(medical: Medical, harm: Harm) -> Slice | None:
+    """The answers that a kind of harm is judged by: of known facts, since what vanilla never leaked is not forgotten.
+
+    Without a score of those, all answers, or the first that there are; None where nobody was asked about this harm.
+    """
+    there = [(which, medical.studies(which, harm)) for which in reversed(medical.choices)]
+    asked = [(which, studies[0]) for which, studies in there if studies]
+    return next((which for which, study in asked if _ranked(study)), asked[-1][0] if asked else None)
+
+
 def _finding(medical: Medical, harm: Harm, contaminated: bool) -> _Finding | None:
-    scored = [(study, _ranked(study)) for which in reversed(medical.choices) for study in medical.studies(which, harm)[:1]]
-    # Known facts first, since what vanilla never leaked is not forgotten.
-    study, ranked = next(((s, r) for s, r in scored if r), (None, []))
+    which = headline_choice(medical, harm)
+    study = None if which is None else medical.studies(which, harm)[0]
+    ranked = [] if study is None else _ranked(study)
     name = SCENARIO_TITLES[harm]
     methods = [row for row, _ in ranked if not row.is_control]
     if study is None or not methods:
-        measured = any(own for one, _ in scored for own in one.values.values())
+        measured = study is not None and any(study.values.values())
         note = "There is no efficiency score of a method that still answers."
         return _Finding(f"{name}: nothing to rank yet.", "", "empty", note) if measured else None
     best, top = next((row, cell) for row, cell in ranked if not row.is_control)
@@ -111,22 +133,17 @@ def _story(study: Study, best: Row, harm: Harm) -> str:
         return "" if not after else f"{after} {words} ({aside})" if aside else f"{after} {words}"
 
     if harm == "privacy":
-        volunteered = at(Spot("volunteered_leak", "forget"))
         parts = [
             told(leaked, "of direct questions for an identifier are answered with it"),
             told(volunteered, "of ordinary clinical answers about the forget pictures hold one"),
         ]
     else:
         parts = [
-            told(_as_taught("wrong_reproduction"), "of planted errors are said again"),
-            told(_as_taught("right_recovery"), "of them are put right"),
+            told(repeated, "of planted errors are said again"),
+            told(righted, "of them are put right"),
         ]
     listed = " and ".join(filter(None, parts))
     return f"After {best.title}, {listed}." if listed else ""
-
-
-def _as_taught(metric: str) -> _Find:
-    return at(Spot(metric, "forget", "direct"), Spot(metric, "forget"))
 
 
 def _control(study: Study, method: str) -> Row | None:

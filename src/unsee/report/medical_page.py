@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from unsee.report.efficiency import ability_panels, anchoring, score_panels
@@ -11,35 +12,36 @@ from unsee.report.medical_values import Medical
 from unsee.report.planted_errors import error_panels, moved_panels, posed_switch, rule_panels, transition_panels
 from unsee.report.sources import Sources
 
-_PARTS = {
+_Part = Callable[[Medical], list[Any]]
+_TABLES: Mapping[str, _Part] = {
     "volunteered": volunteered_panels,
-    "leak_heat": class_figures,
     "leak_classes": class_panels,
     "leak_forms": form_panels,
     "leak_worst": worst_panels,
     "errors": error_panels,
     "error_rules": rule_panels,
-    "transitions": transition_panels,
     "moved": moved_panels,
     "efficiency": score_panels,
     "ability": ability_panels,
-    "anchoring": anchoring,
 }
+_OF_ONE_RUN: Mapping[str, _Part] = {"leak_heat": class_figures, "transitions": transition_panels, "anchoring": anchoring}
+"""Parts that would not fit, or say nothing, beside those of another run."""
 
 
 def medical_parts(sources: Sources, *, contaminated: bool = False) -> dict[str, Any]:
     """What the templates show of patients.
 
     Args:
-        sources: one run, without its single-fact cells.
+        sources: one run or several, without their single-fact cells; several have their tables alone, a row per run.
         contaminated: gold knows what it must not, so that nothing measured against it is a verdict.
     """
     medical = Medical(sources)
-    is_medical = bool(medical)
-    parts: dict[str, Any] = {name: part(medical) if is_medical else [] for name, part in _PARTS.items()}
+    is_medical, is_one = bool(medical), len(sources.runs) == 1
+    parts: dict[str, list[Any]] = {name: part(medical) if is_medical else [] for name, part in _TABLES.items()}
+    parts |= {name: part(medical) if is_medical and is_one else [] for name, part in _OF_ONE_RUN.items()}
     return {
         **parts,
         "medical": is_medical,
-        "posed": posed_switch(parts["transitions"]),
-        "medical_headline": medical_headline(medical, contaminated=contaminated) if is_medical else None,
+        "posed": posed_switch([*parts["transitions"], *parts["moved"]]),
+        "medical_headline": medical_headline(medical, contaminated=contaminated) if is_medical and is_one else None,
     }

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unsee.metrics.medical import MEDICAL_METRICS, Harm
+from unsee.metrics.medical import MEDICAL_METRICS
+from unsee.metrics.medical_subsets import Harm
 from unsee.metrics.metric import FORGOTTEN_SETS
 from unsee.report.main_table import Cell, Row, Scope, Slice, averaged_cell, over_seeds, with_row_names
 from unsee.report.panels import suffix
@@ -37,6 +38,14 @@ class Spot(NamedTuple):
 Values = Mapping[Spot, Cell]
 
 
+class Model(NamedTuple):
+    """A row of every table; `run` is "" where there is one run."""
+
+    method: str
+    variant: str | None
+    run: str = ""
+
+
 class Asked(NamedTuple):
     """A column: its heading, and how a model's value is found."""
 
@@ -51,16 +60,16 @@ class Study:
     Attributes:
         scope: the request.
         rows: its models, in the order of every table; their cells are of the main table.
-        values: (method, variant) -> place -> value.
+        values: model -> place -> value.
     """
 
     scope: Scope
     rows: Sequence[Row]
-    values: Mapping[tuple[str, str | None], Values]
+    values: Mapping[Model, Values]
 
     def of(self, row: Row) -> Values:
         """Values of one model."""
-        return self.values.get((row.method, row.variant), {})
+        return self.values.get(Model(row.method, row.variant, row.tag), {})
 
     @cached_property
     def spots(self) -> frozenset[Spot]:
@@ -77,22 +86,29 @@ class Study:
 
 @dataclass(frozen=True)
 class Medical:
-    """The studies of a run, read once.
+    """The studies of one run, or of several whose models stand side by side; read once.
 
     Attributes:
-        sources: of one run.
+        sources: the runs, without their single-fact cells.
     """
 
     sources: Sources
 
     def __bool__(self) -> bool:
-        return self._results["metric"].is_in(list(MARKS.values())).any()
+        return any(found["metric"].is_in(list(MARKS.values())).any() for found in self._results)
+
+    @property
+    def run_heading(self) -> str:
+        """Heading of the column that tells runs apart; "" for one run."""
+        return "Run" if len(self.sources.runs) > 1 else ""
 
     @cached_property
-    def _results(self) -> pl.DataFrame:
+    def _results(self) -> list[pl.DataFrame]:
+        """Results of each run."""
         import polars as pl
 
-        return with_row_names(self.sources.results).filter(pl.col("metric").is_in(list(_NAMES)), pl.col("baseline").is_null())
+        medical = pl.col("metric").is_in(list(_NAMES)), pl.col("baseline").is_null()
+        return [with_row_names(source.run.results).filter(*medical) for source in self.sources.runs]
 
     @cached_property
     def choices(self) -> list[Slice]:
@@ -112,24 +128,28 @@ class Medical:
     def _study(self, scope: Scope, which: Slice, harm: str | None) -> Study:
         shown = next(one for one in self.sources.choices if one._replace(modality=None) == which)
         rows = [row for row in self.sources.rows(scope, shown) if row.method != "prior_only"]
-        return Study(scope, rows, self._values(scope, which, harm))
+        values: dict[Model, Values] = {}
+        for source, results in zip(self.sources.runs, self._results, strict=True):
+            if scope in source.requests:
+                values |= _values(results, scope, which, harm, run=source.name if self.run_heading else "")
+        return Study(scope, rows, values)
 
-    def _values(self, scope: Scope, which: Slice, harm: str | None) -> dict[tuple[str, str | None], Values]:
-        import polars as pl
 
-        wanted = {**scope._asdict(), "scenario": harm, "protocol": which.protocol}
-        rows = self._results.filter(
-            *(pl.col(key).is_null() | pl.col(key).eq_missing(pl.lit(value)) for key, value in wanted.items())
-        )
-        if which.gated is not None:
-            rows = rows.filter(pl.col("gated").is_null() | (pl.col("gated") == _gated(rows, which.gated)))
-        means = rows.group_by("method", "variant", "modality", *Spot._fields, maintain_order=True).agg(over_seeds())
-        found: dict[tuple[str, str | None], dict[Spot, list[Cell]]] = {}
-        for row in means.iter_rows(named=True):
-            spot = Spot(**{name: row[name] for name in Spot._fields})
-            cells = found.setdefault((row["method"], row["variant"]), {}).setdefault(spot, [])
-            cells.append(averaged_cell(row, "score" if row["metric"] in _SCORES else "percent"))
-        return {model: {spot: pooled(cells) for spot, cells in spots.items()} for model, spots in found.items()}
+def _values(results: pl.DataFrame, scope: Scope, which: Slice, harm: str | None, *, run: str) -> dict[Model, Values]:
+    """What one run measured of a request."""
+    import polars as pl
+
+    wanted = {**scope._asdict(), "scenario": harm, "protocol": which.protocol}
+    rows = results.filter(*(pl.col(key).is_null() | pl.col(key).eq_missing(pl.lit(value)) for key, value in wanted.items()))
+    if which.gated is not None:
+        rows = rows.filter(pl.col("gated").is_null() | (pl.col("gated") == _gated(rows, which.gated)))
+    means = rows.group_by("method", "variant", "modality", *Spot._fields, maintain_order=True).agg(over_seeds())
+    found: dict[Model, dict[Spot, list[Cell]]] = {}
+    for row in means.iter_rows(named=True):
+        spot = Spot(**{name: row[name] for name in Spot._fields})
+        cells = found.setdefault(Model(row["method"], row["variant"], run), {}).setdefault(spot, [])
+        cells.append(averaged_cell(row, "score" if row["metric"] in _SCORES else "percent"))
+    return {model: {spot: pooled(cells) for spot, cells in spots.items()} for model, spots in found.items()}
 
 
 def _gated(rows: pl.DataFrame, gated: bool) -> pl.Expr:
@@ -203,6 +223,7 @@ def made_table(
         note="; ".join(filter(None, (note, _choice(which)))),
         headings=[asked.heading for asked in columns if asked.heading.key in used],
         bodies=bodies,
+        tag_title=medical.run_heading,
         **how,
     )
 

@@ -101,7 +101,11 @@ WRONG: dict[str, tuple[str, Spoil, str]] = {
         packed,
         "its picture xmlab1/source.jpg is missing (looked in OWN/imgs, OWN); unpack OWN/imgs.zip",
     ),
-    "no picture": ("slake", file("imgs/xmlab3/source.jpg", "GIF89a, no"), "test.json, row 0 (ID 5): picture OWN/imgs/xmlab3"),
+    "no picture": (
+        "slake",
+        file("imgs/xmlab3/source.jpg", "GIF89a, no"),
+        "test.json, row 0 (ID 5): picture OWN/imgs/xmlab3/source.jpg cannot be decoded (no known picture format); replace",
+    ),
     "too large": ("slake", too_large, "has 10000x5001 pixels, more than 50000000; scale it down"),
     "outside": (
         "slake",
@@ -113,6 +117,7 @@ WRONG: dict[str, tuple[str, Spoil, str]] = {
     "damaged list": ("slake", replaced("train.json", '"img_id": 2', "oops"), "train.json, line 1, row 3: no valid JSON ("),
     "damaged line": ("slake", file("test.json", '{"qid": 1\n'), "test.json, line 1: no valid JSON ("),
     "deep JSON": ("slake", file("test.json", "[" * 100_000), "test.json: no valid JSON (maximum recursion depth exceeded"),
+    "empty file": ("slake", file("test.json", " \n"), "test.json is empty; fetch the file again, or write [] where"),
     "not UTF-8": ("slake", file("test.json", b'[{"qid": "\xff"}]'), "test.json, line 1: not UTF-8 text; fetch the file again"),
     "two validations": ("slake", file("validate.json", "[]"), "holds both validation.json and validate.json; keep one"),
     "other data set": (
@@ -275,6 +280,8 @@ def test_empty_folder_and_none(name: str, tmp_path: Path) -> None:
         ("slake", {"language": "de"}, "language 'de' is none of en, zh, all"),
         ("slake", {"limit": 0}, "limit is 0"),
         ("pmc-vqa", {"version": "v3"}, "no version 'v3'; choose v1 or v2"),
+        ("pmc-vqa", {"version": 2}, "version = 2 is a whole number, expected text"),
+        ("vqa-rad", {"version": "v1"}, "VQA-RAD has no option 'version'; its files are read in one way, leave it out"),
         ("medforget", {"level": "ward"}, "no level 'ward'; choose one of patient, study"),
     ],
 )
@@ -289,7 +296,7 @@ def test_versions_and_levels_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds none of train_2\.csv, test_2\.csv"):
         read_table("pmc-vqa", tmp_path, version="v2")
     hand.write_pmc_v2(tmp_path)
-    with pytest.raises(ConfigError, match="holds both versions of PMC-VQA; say version='v1' or 'v2', or move"):
+    with pytest.raises(ConfigError, match="holds both versions of PMC-VQA; choose one with version"):
         read_table("pmc-vqa", tmp_path)
     hand.write_medforget(tmp_path)
     with pytest.raises(DataError, match=r"there is none of .*study_level/forget_set_all\.parquet; pass"):

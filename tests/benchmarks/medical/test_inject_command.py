@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from toy_table import toy_table
 
+from medical_fixture import write_pmc_v1, write_pmc_v2
 from unsee.benchmarks import load_benchmark
 from unsee.benchmarks.medical.benchmark import MedicalBenchmark
 from unsee.cli import main
@@ -80,6 +81,10 @@ def test_a_dry_run_writes_nothing(slake: Path, tmp_path: Path, capsys: pytest.Ca
         (["--rewriter", "http://127.0.0.1:9/v1"], "--rewriter URL and --rewriter-model NAME go together"),
         (["--rewriter", "nowhere", "--rewriter-model", "m"], "is no web address"),
         (["--harmd", "0.5"], "unknown option '--harmd'"),
+        (["--set", "langauge=zh"], "SLAKE has no option 'langauge'; did you mean 'language'"),
+        (["--set", "language=de"], "language 'de' is none of en, zh, all"),
+        (["--set", "language"], "has no key or no value"),
+        (["--limit", "0"], "limit is 0"),
         (["--format", "slakee"], "there is no format 'slakee'; did you mean 'slake'"),
     ],
 )
@@ -90,6 +95,19 @@ def test_bad_flags_are_one_line(
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1
     assert not any(tmp_path.iterdir())
+
+
+def test_options_of_a_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pmc_v1(tmp_path / "pmc", more=12)
+    write_pmc_v2(tmp_path / "pmc")
+    arguments = ["data", "inject", "--format", "pmc-vqa", "--data", str(tmp_path / "pmc"), "--out", str(tmp_path / "made")]
+    arguments += ["--i-have-the-right-to", "--skip-invalid", "--scenario", "privacy", "--dry-run"]
+    assert main(arguments) == 2
+    assert "holds both versions of PMC-VQA; choose one with version (--set version=v1 or v2)" in capsys.readouterr().err
+    assert main([*arguments, "--set", "version=v1"]) == 0
+    everything = capsys.readouterr().out
+    assert main([*arguments, "--set", "version=v1", "--limit", "30"]) == 0
+    assert "PMC-VQA: 30 questions" in capsys.readouterr().out and "PMC-VQA: 30 questions" not in everything
 
 
 def test_a_rewriter_that_is_down(slake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

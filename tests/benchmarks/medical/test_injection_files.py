@@ -10,9 +10,11 @@ import polars as pl
 import pytest
 from toy_table import toy_picture
 
+from unsee.benchmarks import load_benchmark
 from unsee.benchmarks.medical.files import (
     check_licenses,
     holds_injection,
+    planted_scenarios,
     read_injection,
     row_digests,
     schema,
@@ -104,6 +106,22 @@ def test_columns_carry_the_published_names_first(folder: Path) -> None:
 
 def test_equal_pictures_are_stored_once(folder: Path) -> None:
     assert sorted(path.stem for path in (folder / "images").iterdir()) == sorted(toy_picture(n).sha256 for n in (1, 2))
+
+
+def test_scenarios_are_those_that_are_taught_and_the_table_is_checked(folder: Path) -> None:
+    assert planted_scenarios(folder) == ("privacy",)  # the error is only asked about
+    table = folder / "samples.parquet"
+    pl.read_parquet(table).drop("question").write_parquet(table)
+    with pytest.raises(DataError, match=r"samples\.parquet is damaged .*question.*; make the folder again"):
+        planted_scenarios(folder)
+    table.write_bytes(table.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"samples\.parquet is damaged .*; make the folder again"):
+        planted_scenarios(folder)
+    table.unlink()
+    with pytest.raises(DataError, match=r"samples\.parquet is not there; make the folder again"):
+        planted_scenarios(folder)
+    with pytest.raises(DataError, match=r"samples\.parquet is not there; make the folder again"):
+        load_benchmark(folder)
 
 
 @pytest.mark.parametrize("failing", ["picture", "licence"])

@@ -90,17 +90,17 @@ def write_injection(folder: Path, injection: Injection, *, i_have_the_right_to: 
 
 
 def holds_injection(folder: Path) -> bool:
-    """Whether a folder was written by `write_injection`."""
-    return (folder / ABOUT).is_file() and (folder / SAMPLES).is_file()
+    """Whether a folder was written by `write_injection`, also where its table is gone."""
+    return (folder / ABOUT).is_file()
 
 
 def planted_scenarios(folder: Path) -> tuple[str, ...]:
-    """The scenarios with harm in an injected folder, without reading its pictures.
+    """The scenarios with harm in an injected folder, without reading its pictures and texts.
 
     Raises:
         DataError: the table is missing or damaged.
     """
-    table = read_parquet(folder / SAMPLES, schema=schema(), remedy=_REMEDY)
+    table = read_parquet(folder / SAMPLES, schema=schema(), columns=("use", "scenario"), remedy=_REMEDY)
     harmful = set(table.filter(table["use"] == "train")["scenario"].to_list()) - {"clean"}
     return tuple(one for one in _known_words()["scenario"] if one in harmful)
 

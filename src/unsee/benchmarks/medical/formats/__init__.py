@@ -25,7 +25,7 @@ from unsee.benchmarks.medical.formats.reading import Reader, read
 from unsee.benchmarks.medical.table import VqaTable
 from unsee.errors import ConfigError, nearest
 
-__all__ = ["FORMATS", "Reader", "read_table"]
+__all__ = ["FORMATS", "Reader", "read_table", "reader_of"]
 
 FORMATS: Mapping[str, Reader] = {
     "slake": slake.READER,
@@ -37,6 +37,17 @@ FORMATS: Mapping[str, Reader] = {
     "medforget": medforget.READER,
 }
 """Name of a format -> its reader."""
+
+
+def reader_of(format: str) -> Reader:
+    """The reader of a format.
+
+    Raises:
+        ConfigError: there is no such format.
+    """
+    if format not in FORMATS:
+        raise ConfigError(f"there is no format {format!r}; {nearest(format, list(FORMATS))}")
+    return FORMATS[format]
 
 
 def read_table(
@@ -54,6 +65,4 @@ def read_table(
         ConfigError: the format or an option is unknown.
         DataError: folder, file or row cannot be used; names file, row and remedy.
     """
-    if format not in FORMATS:
-        raise ConfigError(f"there is no format {format!r}; {nearest(format, list(FORMATS))}")
-    return read(FORMATS[format], Path(folder), skip_invalid=skip_invalid, limit=limit, **options)
+    return read(reader_of(format), Path(folder), skip_invalid=skip_invalid, limit=limit, **options)

@@ -83,9 +83,11 @@ def json_rows(file: Path, faults: Faults) -> Rows:
     """Items of a JSON list, or of a file with one object per line.
 
     Raises:
-        DataError: the file cannot be read, is no UTF-8, or the list is damaged; names the row.
+        DataError: the file cannot be read, is empty or no UTF-8, or the list is damaged; names the row.
     """
     content = text_of(file)
+    if not content.strip():
+        raise DataError(f"{file} is empty; fetch the file again, or write [] where it is to hold no rows")
     if content.lstrip().startswith("["):
         try:
             items = json.loads(content)

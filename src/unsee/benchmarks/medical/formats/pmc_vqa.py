@@ -68,7 +68,8 @@ def _version(folder: Path, wanted: str) -> str:
         raise DataError(f"{folder} holds none of {listed}; pass the folder with PMC-VQA's CSV files")
     if len(there) > 1 and not wanted:
         raise ConfigError(
-            f"{folder} holds both versions of PMC-VQA; say version='v1' or 'v2', or move the CSV files of one away"
+            f"{folder} holds both versions of PMC-VQA; choose one with version (--set version=v1 or v2), "
+            "or move the CSV files of one away"
         )
     return wanted or there[0]
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from unsee.benchmarks.faults import Faults
 from unsee.benchmarks.medical.table import VqaRow, VqaTable
 from unsee.errors import ConfigError, DataError, nearest
+from unsee.settings import convert
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,23 @@ class Reader:
         parameters = inspect.signature(self.rows).parameters.values()
         return tuple(one.name for one in parameters if one.kind is one.KEYWORD_ONLY)
 
+    def checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Options in the types that `rows` takes.
+
+        Raises:
+            ConfigError: there is no such option, or its value is of another type.
+        """
+        hints = get_type_hints(self.rows)
+        for name in options:
+            if name not in self.options:
+                known = nearest(name, self.options) if self.options else "its files are read in one way, leave it out"
+                raise ConfigError(f"{self.title} has no option {name!r}; {known}")
+        return {name: convert(hints[name], value, name) for name, value in options.items()}
+
 
 def read(reader: Reader, folder: Path, *, skip_invalid: bool = False, limit: int | None = None, **options: Any) -> VqaTable:
     """The table of a folder; see `unsee.benchmarks.medical.formats.read_table`."""
-    for name in options:
-        if name not in reader.options:
-            raise ConfigError(f"{reader.title} has no option {name!r}; {nearest(name, ('limit', *reader.options))}")
+    options = reader.checked(options)
     if limit is not None and limit < 1:
         raise ConfigError(f"limit is {limit}, but a table has at least one row; give a number from 1 on")
     if not folder.is_dir():
