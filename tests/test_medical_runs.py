@@ -168,6 +168,23 @@ def test_a_question_of_both_scenarios_is_shown_as_each_asked_it(done: Run, exper
             assert (one.set_name, one.subject) == (own.set, own.subject)
 
 
+def test_the_study_reads_a_run(done: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "studies")
+    import patients as study
+
+    made = study.tables(study.Patients(done.folder))
+    # A request of one ratio has nothing to be compared with; an untaught model knows no fact, so that shares are dashes.
+    assert made.keys() == {"left-privacy", "left-incorrect", "costs", "weak", "hidden", "harder", "classes"}
+    gold = len((done.folder / "models/gold-100-s0/train.jsonl").read_text().splitlines())
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in made["costs"].splitlines()[2:]]
+    assert [row[:3] for row in rows] == [
+        ["privacy", "50 %", "ga"],
+        ["incorrect", "50 %", "ga"],
+        ["incorrect", "50 %", "correction"],
+    ]
+    assert {row[4] for row in rows} == {f"{100 / gold:.2g} %"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("format", [name for name in WRITERS if name != "slake"])
 def test_every_layout_runs(place: Path, format: str) -> None:

@@ -117,7 +117,7 @@ WRONG: dict[str, tuple[str, Spoil, str]] = {
     "damaged list": ("slake", replaced("train.json", '"img_id": 2', "oops"), "train.json, line 1, row 3: no valid JSON ("),
     "damaged line": ("slake", file("test.json", '{"qid": 1\n'), "test.json, line 1: no valid JSON ("),
     "deep JSON": ("slake", file("test.json", "[" * 100_000), "test.json: no valid JSON (maximum recursion depth exceeded"),
-    "empty file": ("slake", file("test.json", " \n"), "test.json is empty; fetch the file again, or write [] where"),
+    "empty file": ("slake", file("test.json", " \n"), "OWN/test.json is empty; fetch the file again, or write [] where"),
     "not UTF-8": ("slake", file("test.json", b'[{"qid": "\xff"}]'), "test.json, line 1: not UTF-8 text; fetch the file again"),
     "two validations": ("slake", file("validate.json", "[]"), "holds both validation.json and validate.json; keep one"),
     "other data set": (
@@ -196,6 +196,7 @@ WRONG: dict[str, tuple[str, Spoil, str]] = {
     "foreign columns": ("medforget", table(FORGET, hierarchy_metadata=..., ID=...), "has no column hierarchy_metadata, ID"),
 }
 WHOLE_FILE = {
+    "empty file",
     "damaged list",
     "deep JSON",
     "not UTF-8",
