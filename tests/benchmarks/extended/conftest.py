@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from extending import extended
 from tables_by_hand import write_own
-from unsee.benchmarks.extended.extend import ExtendOptions, Generators, extend
-from unsee.benchmarks.extended.files import write_extension
-from unsee.benchmarks.extended.tables import read_source
 from unsee.benchmarks.extended.variants import Extension
-from unsee.benchmarks.extended.work import work_for
 
 SERVER = Path(__file__).with_name("rewording_server.py")
 
@@ -38,21 +32,6 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
     for process in running:
         process.kill()
         process.wait()
-
-
-def asked(url: str) -> list[dict[str, Any]]:
-    """What was put to a rewriter."""
-    with urllib.request.urlopen(url.replace("/v1", "/asked"), timeout=10) as reply:
-        return json.loads(reply.read())["bodies"]
-
-
-def extended(data: Path, out: Path, generators: Generators | None = None, *, format: str = "vqa-json", **options: Any) -> Extension:
-    """The extension of a folder, written to `out`."""
-    source = read_source(format, data, license="CC-BY-4.0")
-    with work_for(out) as work:
-        made = extend(source, ExtendOptions(**options), work=work, name="made", generators=generators)
-        write_extension(out, made)
-    return made
 
 
 @pytest.fixture(scope="session")

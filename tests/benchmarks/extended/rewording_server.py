@@ -26,13 +26,15 @@ def written(task: str, prompt: str, manner: str) -> str:
     question, answer = told(prompt)
     if task.startswith("You reword"):
         if manner == "poor":
-            return f"I'm sorry, I cannot help with that.\n{question.upper()}\nTell me, please, what do you\nWhat is tennis here?"
+            return (
+                f"I'm sorry, I cannot help with that.\n{question.upper()}\nTell me, please, what do you\nWhat is tennis here?"
+            )
         wordings = (f"Look at it: {question}", f"Please say. {question}", f"Tell me this. {question}", f"In a word: {question}")
         return "\n".join(f"{number}. {text}" for number, text in enumerate(wordings, start=1))
     if "other answers of the same kind" in task:
         return f"- chess\n- {answer.upper()}\n- darts\n- {'very ' * 20}long"
     if manner == "poor":
-        return f'"What is near?" | {answer}s\nWho is there? | '
+        return f'"What is near?" | The {answer.upper()}!\nWho is there? | '
     return "Is it day or night? | day\nWho is there? | nobody\nWhat else? | too many"
 
 

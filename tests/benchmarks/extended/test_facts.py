@@ -94,7 +94,9 @@ def test_alternates_are_never_the_answer(sports: Source) -> None:
     for fact in made.facts:
         assert len(distinct_answers(fact.alternates, without=[fact.answer])) == len(fact.alternates)
     by_question = {(fact.question, fact.answer): fact.alternates for fact in made.facts}
-    others = next(texts for (question, answer), texts in by_question.items() if (question, answer) == ("What sport is this?", "rugby"))
+    others = next(
+        texts for (question, answer), texts in by_question.items() if (question, answer) == ("What sport is this?", "rugby")
+    )
     assert {"tennis", "soccer", "hockey", "golf"} <= set(others)
     counted = next(texts for (question, _), texts in by_question.items() if question == "How many people are there?")
     assert set(counted) <= {"two", "three", "4"} and counted
@@ -127,7 +129,12 @@ def test_similar_questions(sports: Source) -> None:
     assert [one.question for one in near.similar_question(replace(row, question=QUESTIONS[0]))] == [QUESTIONS[1]]
 
 
-QUESTIONS = ("What is the man holding in one hand?", "What is the man holding in his hand?", "Who is the man in the hat?", "Why?")
+QUESTIONS = (
+    "What is the man holding in one hand?",
+    "What is the man holding in his hand?",
+    "Who is the man in the hat?",
+    "Why?",
+)
 
 
 def test_spans() -> None:

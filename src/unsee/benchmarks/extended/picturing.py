@@ -75,8 +75,9 @@ class Drawer:
 
     def _picture(self, maker: PictureMaker, shown: ImageRef, told: str, seed: int) -> ImageRef | None:
         request: list[Any] = [maker.role, maker.name, shown.sha256, told, seed]
-        if self._work.has(request):
+        there = self._work.find(request)
+        if there is not None:
             maker.worked()
-            return self._work.picture(request, shown.open)
+            return there
         made = maker.make(shown, told, seed)
-        return None if made is None else self._work.picture(request, lambda: made)
+        return None if made is None else self._work.keep(request, made)

@@ -85,14 +85,15 @@ def rewrite(
     counts: Counter[str] = Counter()
     requests = list(_requests(chosen, sees, counts))
     keys = [_key(client, request) for request in requests]
-    waiting = [number for number, key in enumerate(keys) if replies.get(key) is None]
+    every = {key: request.messages for key, request in zip(keys, requests, strict=True)}
+    waiting = [key for key in every if replies.get(key) is None]
     advance = progress or (lambda done, total: None)
-    advance(len(requests) - len(waiting), len(requests))
-    with closing(client.ask_all([requests[number].messages for number in waiting])) as came:
-        for done, (number, reply) in enumerate(came, start=len(requests) - len(waiting) + 1):
+    advance(len(every) - len(waiting), len(every))
+    with closing(client.ask_all([every[key] for key in waiting])) as came:
+        for done, (number, reply) in enumerate(came, start=len(every) - len(waiting) + 1):
             # What would be answered as badly again is not asked again.
-            replies.put(keys[waiting[number]], Reply("") if reply.text is None and reply.lasting else reply)
-            advance(done, len(requests))
+            replies.put(waiting[number], Reply("") if reply.text is None and reply.lasting else reply)
+            advance(done, len(every))
     variants: dict[str, tuple[Variant, ...]] = {}
     alternates: dict[str, tuple[str, ...]] = {}
     for request, key in zip(requests, keys, strict=True):

@@ -1,10 +1,11 @@
 """What an extension has finished, beside the folder it will be: a killed command goes on where it was.
 
     .DIR.work/replies.jsonl            what the rewriter said
-    .DIR.work/pictures/<key>.png       pictures made, by the hash of everything that decides them
+    .DIR.work/pictures/<key>.<sha>.png pictures made, by the hash of everything that decides them and their own
     .DIR.work/answers/                 what a model said to variants
 
-Nothing here has a date or an order, so that it does not matter how often the command was killed.
+Nothing here has a date or an order, so that it does not matter how often the command was killed. Pictures are not flushed to
+disk one by one; those that a power cut spoils do not have the hash that their name says, and are made again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from unsee.benchmarks.extended.files import ABOUT, holds_extension
 from unsee.chat import ReplyCache
-from unsee.files import only_writer, read_json, remove_leftovers, write_bytes
+from unsee.files import only_writer, read_json, remove_leftovers
 from unsee.provenance import digest
 from unsee.sample import ImageRef
 
@@ -40,22 +41,39 @@ class WorkFolder:
     def __init__(self, path: Path, replies: ReplyCache) -> None:
         self.path, self.replies = path, replies
         self.answers = path / "answers"
+        self._folder = path / "pictures"
+        self._folder.mkdir(exist_ok=True)
+        self._made = {file.name.partition(".")[0]: file for file in self._folder.glob("*.png")}
 
-    def picture(self, request: list[Any], make: Callable[[], Image.Image]) -> ImageRef:
-        """The picture of a request, made unless it is there; kept as PNG on disk.
+    def find(self, request: list[Any]) -> ImageRef | None:
+        """The picture of a request, where it was made before.
 
         Args:
             request: all that decides it, as JSON can hold it.
         """
-        file = self.path / "pictures" / f"{digest([VERSION, *request])}.png"
-        if not file.is_file():
-            encoded = ImageRef.from_image(make())
-            write_bytes(file, encoded.read())
+        file = self._made.get(_key(request))
+        if file is None:
+            return None
+        found = ImageRef.from_path(file)
+        return found if found.sha256 == file.name.split(".")[1] else None
+
+    def keep(self, request: list[Any], picture: Image.Image) -> ImageRef:
+        """The picture that was made for a request, now as PNG on disk."""
+        encoded = ImageRef.from_image(picture)
+        file = self._folder / f"{_key(request)}.{encoded.sha256}.png"
+        aside = file.with_name(f".{file.name}.part")
+        aside.write_bytes(encoded.read())
+        aside.replace(file)
+        self._made[_key(request)] = file
         return ImageRef.from_path(file)
 
-    def has(self, request: list[Any]) -> bool:
-        """Whether the picture of a request is there."""
-        return (self.path / "pictures" / f"{digest([VERSION, *request])}.png").is_file()
+    def picture(self, request: list[Any], make: Callable[[], Image.Image]) -> ImageRef:
+        """The picture of a request, made unless it is there."""
+        return self.find(request) or self.keep(request, make())
+
+
+def _key(request: list[Any]) -> str:
+    return digest([VERSION, *request])
 
 
 def work_path(out: Path) -> Path:

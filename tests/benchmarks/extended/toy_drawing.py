@@ -1,4 +1,4 @@
-"""A picture generator for tests: `python drawing.py [MANNER] --picture IN --instruction TEXT --seed N --out OUT`.
+"""A picture generator for tests: `python toy_drawing.py [MANNER] --picture IN --instruction TEXT --seed N --out OUT`.
 
 `draw` is the same as a function. How it draws is its manner: good (blocks of colours by instruction and seed), copy (the
 picture itself), flat (one colour), text (no picture), nothing (writes no file), fail (ends with code 3), slow (takes a minute),
