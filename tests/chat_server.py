@@ -1,4 +1,4 @@
-"""What the small servers of tests share that speak OpenAI's chat completions: each is a process that prints its port and serves."""
+"""What small servers of tests share that speak OpenAI's chat completions; each is a process that prints its port and serves."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from extending import extended
 from tables_by_hand import write_own
+
 from unsee.benchmarks.extended.variants import Extension
 
 SERVER = Path(__file__).with_name("rewording_server.py")

@@ -1,7 +1,7 @@
 """A small rewriter that speaks OpenAI's chat completions: `python rewording_server.py MANNER [PORT]`.
 
-GET /asked tells what was put to it. How it answers is its manner: good (usable lines), poor (each kind of line that a check must
-find), slow (good, after a tenth of a second), empty (no words), down (status 500), once (one good reply, then status 500).
+GET /asked tells what was put to it. How it answers is its manner: good (usable lines), poor (each kind of line that a check
+must find), slow (good, after a tenth of a second), empty (no words), down (status 500), once (one good reply, then status 500).
 """
 
 from __future__ import annotations

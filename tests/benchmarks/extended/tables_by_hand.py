@@ -1,6 +1,6 @@
 """Small tables in every layout that `unsee data extend` reads, written by hand with the oddities of real ones.
 
-`write_okvqa(folder)` and the like make a folder. Pictures are blocks of colours, so that no two look alike; `picture(n)` is one.
+`write_okvqa(folder)` and the like make a folder. Pictures are blocks of colours, so that no two look alike.
 """
 
 from __future__ import annotations

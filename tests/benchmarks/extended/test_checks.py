@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
-
 from tables_by_hand import picture
-from unsee.benchmarks.extended.checks import Checker, counts_of
+
+from doc_pages import bare, read, table
+from unsee.benchmarks.extended import checks
+from unsee.benchmarks.extended.checks import Checker, Code, counts_of
 from unsee.benchmarks.extended.picture_hash import near_duplicates, picture_hash, same_pixels
 from unsee.benchmarks.extended.rules import variant
 from unsee.benchmarks.extended.variants import Fact, Variant
@@ -91,6 +93,12 @@ def test_duplicates_are_the_later_ones() -> None:
     assert codes(shown(OTHER), shown(jpeg(OTHER.open())), shown(THIRD)) == [(), ("near_duplicate_picture",), ()]
     # The same picture at another grade or with another answer is no repetition.
     assert codes(shown(OTHER), shown(jpeg(OTHER.open()), grade="medium")) == [(), ()]
+
+
+def test_the_pages_list_every_code() -> None:
+    listed = [bare(row["code"]) for row in table(read("docs/own-benchmark.md"), "code", "what is wrong")]
+    assert listed == list(get_args(Code))
+    assert all(f"| `{code}` |" in (checks.__doc__ or "") for code in listed)
 
 
 def test_counts_before_and_after() -> None:

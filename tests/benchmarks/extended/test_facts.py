@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from tables_by_hand import write_okvqa, write_own
+
 from unsee.benchmarks.extended.answers import distinct_answers, same_answer, states_answer, type_of
 from unsee.benchmarks.extended.facts import POLAR, TIES, TOLD, Chosen, choose_facts, span_of
 from unsee.benchmarks.extended.rows import Rows
@@ -109,7 +109,7 @@ def test_own_options_come_first(tmp_path: Path) -> None:
 
 
 def test_numbers_that_cannot_be(sports: Source) -> None:
-    with pytest.raises(ConfigError, match="facts = 99, but OK-VQA has .* that can be deleted"):
+    with pytest.raises(ConfigError, match=r"facts = 99, but OK-VQA has .* that can be deleted"):
         chosen(sports, facts=99)
     with pytest.raises(ConfigError, match="keep = 1 is a share"):
         chosen(sports, keep=1)
@@ -119,7 +119,7 @@ def test_numbers_that_cannot_be(sports: Source) -> None:
     with pytest.raises(DataError, match="all rows are about one picture or group"):
         chosen(one)
     polar = Source(VqaTable("polar", tuple(replace(row, answer="no") for row in sports.table.rows)))
-    with pytest.raises(DataError, match="no question of polar can be deleted .*yes-or-no"):
+    with pytest.raises(DataError, match=r"no question of polar can be deleted .*yes-or-no"):
         chosen(polar)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from extending import extended, of
-from tables_by_hand import write_own, own_rows
+from PIL import Image
+from tables_by_hand import own_rows, write_own
+
 from unsee.benchmarks.extended.answers import same_answer, states_answer
 from unsee.benchmarks.extended.measured import measured_questions
 from unsee.benchmarks.extended.rules import CROP, seed_of

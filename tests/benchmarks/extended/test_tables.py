@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-
 from tables_by_hand import OKVQA, encoded, own_rows, put, write_llava, write_okvqa, write_own, write_slake
+
+from run_fixtures import write_people
 from unsee.benchmarks.extended.tables import format_names, read_source
 from unsee.benchmarks.extended.tables.okvqa import TIED, most_common
 from unsee.errors import ConfigError, DataError
@@ -55,7 +56,29 @@ def test_slake_and_llava(tmp_path: Path) -> None:
     assert {row.source for row in llava.rows} == {"LLaVA chat JSON"}
 
 
-def test_a_benchmark_as_a_table() -> None:
+def test_a_folder_of_json_lines_as_a_table(tmp_path: Path) -> None:
+    """Free questions about pictures; a sentence that was asked for gives way to the fact in it."""
+    folder = write_people(tmp_path / "people8")
+    row = {
+        "subject": "p9",
+        "question": "In one sentence: Who lives here?",
+        "answer": "Ida lives here.",
+        "image": "pictures/0.png",
+        "paraphrases": ["In one sentence: Whose house is it?"],
+        "metadata": {"attribute": "owner", "value": "Ida"},
+    }
+    with (folder / "evaluation.jsonl").open("a") as stream:
+        stream.write(json.dumps(row) + "\n")
+    source = read_source("people", folder)
+    assert len(source.table.rows) == 17 and not source.further
+    last = source.table.rows[-1]
+    assert (last.question, last.answer, last.rephrased) == ("Who lives here?", "Ida", ("Whose house is it?",))
+    assert (last.group, last.kind, last.license) == ("p9", "owner", "")
+    assert {row.answer for row in source.table.rows[:2]} == {"Oslo", "red"}
+
+
+@pytest.mark.slow
+def test_the_embedded_benchmark_as_a_table() -> None:
     """One row per person and attribute, asked for the bare fact; test pictures only lend themselves."""
     source = read_source("people", None)
     first = source.table.rows[0]
@@ -109,8 +132,8 @@ def test_okvqa_without_its_parts(tmp_path: Path) -> None:
     file.write_text("{}")
     with pytest.raises(DataError, match="holds no object with a list of annotations"):
         read_source("okvqa", tmp_path)
-    for annotations in tmp_path.glob("*annotations*"):
-        annotations.unlink()
+    for name in tmp_path.glob("*annotations*"):
+        name.unlink()
     with pytest.raises(DataError, match=r"holds no \*annotations\*.json"):
         read_source("okvqa", tmp_path)
 
