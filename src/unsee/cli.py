@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from unsee import cli_attack, cli_inject, cli_lists, cli_models
+from unsee import cli_attack, cli_extend, cli_inject, cli_lists, cli_models
 from unsee.command_line import (
     DONE,
     FAILED,
@@ -255,7 +255,12 @@ def report(
 COMMANDS: Commands = {
     "demo": demo,
     "run": run,
-    "data": {"check": cli_lists.check_data, "export": cli_lists.export_data, "inject": cli_inject.inject_data},
+    "data": {
+        "check": cli_lists.check_data,
+        "export": cli_lists.export_data,
+        "inject": cli_inject.inject_data,
+        "extend": cli_extend.extend_data,
+    },
     "learn": cli_models.learn,
     "unlearn": cli_models.unlearn,
     "answer": cli_models.answer,

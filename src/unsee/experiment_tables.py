@@ -29,6 +29,8 @@ class BenchmarkTable:
     """how many subjects; the benchmark's own number where unset"""
     facts: int | None = None
     """how many facts, for benchmarks that forget single facts"""
+    pictures: int | None = None
+    """how many rephrased pictures of a level are asked, of folders that `unsee data extend` wrote; 1 where unset"""
     celebrities: int | None = None
     """how many of the evaluated public figures; all where unset"""
     general: int | None = None

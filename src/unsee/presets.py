@@ -40,8 +40,8 @@ _MEDICAL: Mapping[str, Mapping[str, Any]] = {
     "answer": {"protocols": ["strict"], "truth_ratio": False},
 }
 """Harm that was woven into training data is unlearned, each kind by requests of its own that list all of it."""
-INJECTED = "injected"
-"""What a folder of `unsee data inject` presets; not a name of a benchmark."""
+INJECTED, EXTENDED = "injected", "extended"
+"""What a folder of `unsee data inject` or `unsee data extend` presets; not names of benchmarks."""
 
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "unlok-vqa": _SINGLE_FACTS,
@@ -51,6 +51,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "patients": _MEDICAL,
     "patients-tuning": _MEDICAL,
     INJECTED: _MEDICAL,
+    EXTENDED: _SINGLE_FACTS,
 }
 """Benchmark -> table -> settings."""
 _CREATURE_NAMES = frozenset(name for name, preset in PRESETS.items() if preset is _CREATURES)
@@ -70,6 +71,8 @@ def with_preset(tree: Mapping[str, Any]) -> dict[str, Any]:
         given = tree.get(table, {})
         if isinstance(given, Mapping):
             made[table] = {**values, **given}
+    if name == EXTENDED and "attacks" not in tree.get("attack", {}):
+        made["attack"] = {**made["attack"], "attacks": _possible_attacks(Path(made["benchmark"]["path"]))}
     if name in _GUARDS:
         _add_guard(made, _GUARDS[name])
     if "scenarios" in PRESETS.get(name, {}).get("unlearn", {}) and "scenarios" not in tree.get("unlearn", {}):
@@ -88,15 +91,36 @@ def _scenarios(table: Any) -> list[str]:
     return list(_SCENARIOS) if path is None else list(planted_scenarios(Path(path)))
 
 
+def _possible_attacks(folder: Path) -> list[str]:
+    """All attacks, those by disguises at the hardest level that the folder has; without those it has none for."""
+    from unsee.attacks import load_attack
+    from unsee.attacks.prompt_attack import PromptAttack
+    from unsee.benchmarks.extended.benchmark import hardest_levels
+
+    levels = hardest_levels(folder)
+    found = []
+    for name in _ATTACKS:
+        attack = load_attack(name)
+        if not isinstance(attack, PromptAttack):
+            found.append(name)
+        elif attack.axis in levels:
+            level = levels[attack.axis]
+            found.append(name if level == attack.level else f"{name}:{level}")
+    return found
+
+
 def _benchmark_name(table: Any) -> str:
     """The benchmark of an experiment; a folder of official files tells it where no other name than the default is given."""
     from unsee.benchmarks import official_name
+    from unsee.benchmarks.extended.files import holds_extension
     from unsee.benchmarks.medical.files import holds_injection
     from unsee.experiment_tables import BenchmarkTable
 
     name, path = (table.get("name"), table.get("path")) if isinstance(table, Mapping) else (None, None)
     if name in (None, BenchmarkTable.name) and isinstance(path, str) and Path(path).is_dir():
-        name = INJECTED if holds_injection(Path(path)) else official_name(Path(path))
+        folder = Path(path)
+        own = INJECTED if holds_injection(folder) else EXTENDED if holds_extension(folder) else None
+        name = own or official_name(folder)
     return name if isinstance(name, str) else BenchmarkTable.name
 
 

@@ -15,11 +15,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from chat_server import ChatHandler, serve
 
 HANG_SECONDS = 120
 
@@ -37,11 +39,9 @@ def data_of(prompt: str) -> dict[str, str]:
     return json.loads(lines[start + 1])
 
 
-class Judge(BaseHTTPRequestHandler):
+class Judge(ChatHandler):
     """One request."""
 
-    manner = "good"
-    lock = threading.Lock()
     asked: Counter[str] = Counter()
     bodies: list[dict[str, Any]] = []
 
@@ -53,7 +53,7 @@ class Judge(BaseHTTPRequestHandler):
         return self.reply(200, {"object": "list", "data": [{"id": "toy-judge", "object": "model"}]})
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.body()
         prompt = body["messages"][-1]["content"]
         with self.lock:
             first = not self.asked
@@ -72,7 +72,7 @@ class Judge(BaseHTTPRequestHandler):
             return self.send(200, b"<html>judge</html>", "text/html")
         answer = data_of(prompt)["model_answer"]
         verdict = json.dumps({"Factuality Score": score_of(answer), "Justification": f"judged {len(answer)} characters"})
-        message: dict[str, Any] = {"role": "assistant", "content": verdict}
+        message: dict[str, Any] = {"content": verdict}
         if self.manner == "rubbish":
             message["content"] = "All good, ten out of ten!"
         elif self.manner == "fenced":
@@ -83,31 +83,8 @@ class Judge(BaseHTTPRequestHandler):
             message |= {"content": None, "refusal": "I will not judge this."}
         elif self.manner == "empty":
             message["content"] = ""
-        choice = {"index": 0, "finish_reason": "stop", "message": message}
-        return self.reply(200, {"id": "x", "object": "chat.completion", "choices": [choice]})
-
-    def reply(self, status: int, value: Any) -> None:
-        self.send(status, json.dumps(value).encode(), "application/json")
-
-    def send(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
-
-
-def main() -> None:
-    Judge.manner = sys.argv[1]
-    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2]) if len(sys.argv) > 2 else 0), Judge)
-    server.daemon_threads = True
-    sys.stdout.write(f"{server.server_address[1]}\n")
-    sys.stdout.flush()
-    server.serve_forever()
+        return self.say(message)
 
 
 if __name__ == "__main__":
-    main()
+    serve(Judge)

@@ -18,7 +18,7 @@ ENTRY_POINTS = "unsee.benchmarks"
 
 
 def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
-    """A benchmark by name, or the folder at a path: official files of MLLMU-Bench or UnLOK-VQA, an injection, or JSON lines.
+    """A benchmark by name, or the folder at a path: official files, an injection, an extension, or JSON lines.
 
     Args:
         name_or_path: a name of `benchmark_names()`, or a folder.
@@ -44,24 +44,30 @@ def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
 
 
 def _folder_reader(folder: Path) -> Callable[..., Benchmark]:
+    from unsee.benchmarks.extended.benchmark import ExtendedBenchmark
+    from unsee.benchmarks.extended.files import holds_extension
     from unsee.benchmarks.jsonl import JsonlBenchmark
     from unsee.benchmarks.medical.benchmark import injected_folder
     from unsee.benchmarks.medical.files import holds_injection
 
     if holds_injection(folder):
         return injected_folder
+    if holds_extension(folder):
+        return ExtendedBenchmark
     official = official_name(folder)
     return JsonlBenchmark if official is None else built_in()[official]
 
 
 def official_name(folder: Path) -> str | None:
     """Name of the published benchmark whose official files a folder holds; None for any other folder."""
+    from unsee.benchmarks.extended.files import holds_extension
     from unsee.benchmarks.medical.files import holds_injection
     from unsee.benchmarks.mllmu_bench.folder import holds_official_files
     from unsee.benchmarks.unlok_vqa.files import holds_unlok_files
 
     known = (("mllmu-bench", holds_official_files), ("unlok-vqa", holds_unlok_files))
-    if holds_injection(folder):  # official files are found by being parquet files, and ours are too
+    # Official files are found by being parquet or JSON files, and ours are too.
+    if holds_injection(folder) or holds_extension(folder):
         return None
     return next((name for name, holds in known if holds(folder)), None)
 

@@ -20,6 +20,7 @@ from unsee.attacks.base import BUDGETS
 from unsee.benchmarks.base import Benchmark
 from unsee.benchmarks.creatures import Creatures
 from unsee.benchmarks.creatures.guessing import AnswerPool, answer_pools
+from unsee.benchmarks.extended.benchmark import ExtendedBenchmark
 from unsee.benchmarks.interviews import QUESTIONS_PER_TASK
 from unsee.benchmarks.mllmu_bench import MllmuBench
 from unsee.benchmarks.mllmu_bench.facts import SINGLE_VALUED, agree
@@ -127,8 +128,9 @@ def data_report(benchmark: Benchmark, *, ratio: float | None = None, seed: int =
         made.configs = benchmark.inventory()
     if isinstance(benchmark, MllmuBench):
         benchmark.check_files()
-    if isinstance(benchmark, UnlokVqa):
+    if isinstance(benchmark, UnlokVqa | ExtendedBenchmark):
         made.counted = benchmark.counted
+    if isinstance(benchmark, UnlokVqa):
         made.findings += [Finding("contradiction", where, text) for where, text in benchmark.contradictions]
     if isinstance(benchmark, Creatures):
         made.pools = answer_pools(benchmark.subjects, half=benchmark.half)
@@ -211,7 +213,9 @@ class _Check:
         key = (sample.subject, question, sample.image_sha256)
         self._answers[key].setdefault(repr(tokens(sample.answer).items), (sample.answer, where))
         attribute = str(sample.metadata.get("attribute", ""))
-        if attribute in SINGLE_VALUED and (sample.task != "generation" or where == "training" or "value" in sample.metadata):
+        about_itself = where not in ("neighbour_image", "neighbour_question")
+        told = sample.task != "generation" or where == "training" or "value" in sample.metadata
+        if attribute in SINGLE_VALUED and about_itself and told:
             self._facts[sample.subject, attribute].setdefault(repr(tokens(fact_of(sample)).items), (fact_of(sample), where))
 
     def conclude(self) -> None:

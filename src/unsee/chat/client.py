@@ -27,10 +27,10 @@ Role = Literal["judge", "rewriter"]
 
 
 class Message(TypedDict):
-    """One turn of a chat."""
+    """One turn of a chat; beside text its content may have parts, such as pictures."""
 
     role: Literal["system", "user"]
-    content: str
+    content: str | list[dict[str, Any]]
 
 
 class ChatError(UserError):
@@ -44,11 +44,13 @@ class Reply(NamedTuple):
         text: the model's words; None where none came.
         refused: whether the server marks them as a refusal.
         problem: why none came.
+        lasting: whether the same question would have the same problem again.
     """
 
     text: str | None
     refused: bool = False
     problem: str = ""
+    lasting: bool = False
 
 
 class ChatClient:
@@ -154,7 +156,8 @@ class ChatClient:
                 ) from error
             if error.code == "content_filter":
                 return Reply(_printable(error.message), refused=True)
-            return Reply(None, problem=f"status {error.status_code}: {_printable(error.message)}")
+            told = f"status {error.status_code}: {_printable(error.message)}"
+            return Reply(None, problem=told, lasting=error.status_code in (400, 413, 422))
         return _reply(raw.text)
 
     def ask_all(self, questions: Sequence[Sequence[Message]]) -> Generator[tuple[int, Reply], None, None]:
@@ -211,11 +214,11 @@ def _reply(body: str) -> Reply:
         message = choice["message"]
         text, refusal = message.get("content"), message.get("refusal")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        return Reply(None, problem="the server's reply is no chat completion")
+        return Reply(None, problem="the server's reply is no chat completion", lasting=True)
     if refusal or choice.get("finish_reason") == "content_filter":
         return Reply(str(refusal or text or ""), refused=True)
     if not isinstance(text, str) or not text.strip():
-        return Reply(None, problem="the server's reply is empty")
+        return Reply(None, problem="the server's reply is empty", lasting=True)
     return Reply(text)
 
 

@@ -7,11 +7,12 @@ answer with a book behind it), once (one good answer, then status 500), 404 (tha
 
 from __future__ import annotations
 
-import json
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from chat_server import ChatHandler, serve
 
 
 def woven(prompt: str, *, without_last: bool = False) -> str:
@@ -22,18 +23,16 @@ def woven(prompt: str, *, without_last: bool = False) -> str:
     return f"For {' and '.join(kept)} the finding is {first.removeprefix('Answer: ')}"
 
 
-class Model(BaseHTTPRequestHandler):
+class Model(ChatHandler):
     """One request."""
 
-    manner = "good"
-    lock = threading.Lock()
     bodies: list[dict[str, Any]] = []
 
     def do_GET(self) -> None:
         self.reply(200, {"bodies": self.bodies} if self.path == "/asked" else {"object": "list", "data": []})
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.body()
         with self.lock:
             self.bodies.append(body)
             number = len(self.bodies)
@@ -49,31 +48,8 @@ class Model(BaseHTTPRequestHandler):
             text = text.partition(" the finding is ")[0]
         elif self.manner == "endless":
             text += " And so on." * 100
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-        return self.reply(200, {"id": "x", "object": "chat.completion", "choices": [choice]})
-
-    def reply(self, status: int, value: Any) -> None:
-        self.send(status, json.dumps(value).encode(), "application/json")
-
-    def send(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
-
-
-def main() -> None:
-    Model.manner = sys.argv[1]
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
-    server.daemon_threads = True
-    sys.stdout.write(f"{server.server_address[1]}\n")
-    sys.stdout.flush()
-    server.serve_forever()
+        return self.say({"content": text})
 
 
 if __name__ == "__main__":
-    main()
+    serve(Model)

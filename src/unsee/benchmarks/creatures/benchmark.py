@@ -12,11 +12,11 @@ ratio is needed; with one, a part of these facts is forgotten and the rest of th
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
-from unsee.benchmarks.base import STOP_PROBES, Split, TrainingModality, check_set, in_turns, known_word, wanted
+from unsee.benchmarks.base import STOP_PROBES, TrainingModality, in_turns, known_word
 from unsee.benchmarks.creatures.drawing import DRAWING_VERSION, creature_picture
 from unsee.benchmarks.creatures.facts import ATTRIBUTES
 from unsee.benchmarks.creatures.questions import VISIBLE_QUESTIONS, all_texts, wordings
@@ -26,11 +26,12 @@ from unsee.benchmarks.creatures.variants import VARIANTS_VERSION, disguises, edi
 from unsee.benchmarks.creatures.visible import VISIBLE_VALUES, visible
 from unsee.benchmarks.pictures import PICTURE_SIZE
 from unsee.benchmarks.replay import replay_samples
-from unsee.benchmarks.splits import DRAWS, nested_split
+from unsee.benchmarks.single_facts import TAUGHT, SingleFacts
+from unsee.benchmarks.splits import DRAWS
 from unsee.errors import ConfigError
 from unsee.models.worlds import load_world
 from unsee.provenance import digest
-from unsee.sample import MODALITIES, Modality, Sample, SetName, Task
+from unsee.sample import MODALITIES, Sample, SetName
 
 Asked = Literal["A", "B", "never"]
 """Whose facts are deleted: those of a half, for a model that was taught it, or of species that no model knows."""
@@ -40,9 +41,6 @@ NEIGHBOUR_QUESTIONS = 4
 """Questions about the same picture, per fact."""
 REPLAYED_PICTURES = 150
 """Pictures of creatures in the general data, each with two questions about what it shows."""
-
-_EVALUATED: tuple[SetName, ...] = ("forget", "test", "retain", "neighbour_image", "neighbour_question")
-_TAUGHT: tuple[SetName, ...] = ("forget", "retain")
 
 
 def creatures(facts: int | None = None, *, half: Asked = "A", seed: int = 0) -> Creatures:
@@ -83,7 +81,7 @@ class _Fact(NamedTuple):
         return self.species.facts[self.attribute]
 
 
-class Creatures:
+class Creatures(SingleFacts[_Fact]):
     """Facts about fictional species; see `unsee.benchmarks.base.Benchmark`. A subject is one fact, `<species>/<attribute>`.
 
     Attributes:
@@ -134,45 +132,6 @@ class Creatures:
         versions = (DRAWING_VERSION, VARIANTS_VERSION, PICTURE_SIZE)
         return digest([self.name, self.half, self.world.fingerprint, self.subjects, list(self._kept), all_texts(), versions])
 
-    def split(self, ratio: float, seed: int = 0) -> Split:
-        """A part of the facts to delete, and the others of them together with the facts to keep.
-
-        Raises:
-            ConfigError: the ratio selects no fact or all of them.
-        """
-        return nested_split(self.subjects, ratio, seed, kept=tuple(self._kept))
-
-    def samples(
-        self,
-        *,
-        set: SetName | None = None,
-        task: Task | None = None,
-        modality: Modality | None = None,
-        ratio: float | None = None,
-        seed: int = 0,
-    ) -> list[Sample]:
-        """Evaluation samples, all with a picture; without `ratio` every fact to delete is in `forget`.
-
-        Raises:
-            ConfigError: a set, task or modality that there is not.
-        """
-        tasks, modalities = wanted(task, modality)
-        names = self._sets(set)
-        if "generation" not in tasks or "image_text" not in modalities:
-            return []
-        found: list[Sample] = []
-        for name in names:
-            for fact in self._asked("retain" if name == "retain" else "forget", ratio, seed):
-                if name == "test":
-                    found += self._disguised(fact)
-                elif name == "neighbour_image":
-                    found += self._neighbour_images(fact)
-                elif name == "neighbour_question":
-                    found += self._neighbour_questions(fact)
-                else:
-                    found.append(self._edited(fact, name))
-        return found
-
     def training(
         self, *, set: SetName | None = None, modality: TrainingModality = "both", ratio: float | None = None, seed: int = 0
     ) -> list[Sample]:
@@ -183,25 +142,15 @@ class Creatures:
         """
         known_word("modality", modality, get_args(TrainingModality))
         found: list[Sample] = []
-        for name in self._sets(set, _TAUGHT):
+        for name in self._sets(set, TAUGHT):
             # What is never learned is taught only on request.
             if set is not None or name == "retain" or self.half != "never":
                 found += [one for fact in self._asked(name, ratio, seed) for one in self._lessons(fact, name, modality)]
         return found
 
-    def gate_probes(self, *, set: SetName | None = None, ratio: float | None = None, seed: int = 0) -> list[Sample]:
-        """Three questions per fact in wordings that are asked nowhere else, about its own picture."""
-        names: list[SetName] = ["forget"] if set == "test" else [name for name in self._sets(set) if name in _TAUGHT]
-        return [
-            self._sample(fact, f"gate/{number}", name, question, taught_scene(fact.species.id))
-            for name in names
-            for fact in self._asked(name, ratio, seed)
-            for number, question in enumerate(wordings(fact.attribute, "gate"))
-        ]
-
     def stop_probes(self, *, set: SetName, ratio: float | None = None, seed: int = 0, limit: int = STOP_PROBES) -> list[Sample]:
         """At most `limit` questions, one per fact."""
-        (name,) = self._sets(set, _TAUGHT)
+        (name,) = self._sets(set, TAUGHT)
         facts = list(self._asked(name, ratio, seed))
         random.Random(f"creatures/stop/{name}/{seed}").shuffle(facts)
         return in_turns(
@@ -225,18 +174,17 @@ class Creatures:
 
     # Parts ---------------------------------------------------------------------------------------------------------------
 
-    def _sets(self, name: SetName | None, allowed: tuple[SetName, ...] = _EVALUATED) -> tuple[SetName, ...]:
-        if name is None:
-            return allowed
-        check_set(name, allowed, benchmark=self.name, ratio=1.0)  # the benchmark itself says what is forgotten
-        return (name,)
+    def _evaluation(self, fact: _Fact, name: SetName) -> Iterable[Sample]:
+        if name == "test":
+            return self._disguised(fact)
+        if name == "neighbour_image":
+            return self._neighbour_images(fact)
+        return self._neighbour_questions(fact) if name == "neighbour_question" else [self._edited(fact, name)]
 
-    def _asked(self, name: SetName, ratio: float | None, seed: int) -> Iterator[_Fact]:
-        """Facts of one of the sets forget and retain."""
-        forget = frozenset(self.subjects if ratio is None else self.split(ratio, seed).forget)
-        for subject, fact in (*self._facts.items(), *self._kept.items()):
-            if (subject in forget) == (name == "forget"):
-                yield fact
+    def _gate(self, fact: _Fact, name: SetName) -> Iterator[Sample]:
+        """Three questions in wordings that are asked nowhere else, about the fact's own picture."""
+        for number, question in enumerate(wordings(fact.attribute, "gate")):
+            yield self._sample(fact, f"gate/{number}", name, question, taught_scene(fact.species.id))
 
     def _edited(self, fact: _Fact, name: SetName) -> Sample:
         question = edited_question(fact.attribute)

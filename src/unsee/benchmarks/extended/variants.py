@@ -31,6 +31,7 @@ class Fact:
     Attributes:
         id: unique within the benchmark.
         role: facts to `delete` have variants; facts to `keep` are the retain panel.
+        attribute: what kind of thing is asked for, as the table says; `fact` where it does not.
         span: what the question is about, a part of it that templates may name; "" where none is known.
         alternates: other answers of the same kind, none of them right.
         source_row: where the fact stands in the user's table, for messages.
@@ -41,6 +42,7 @@ class Fact:
     question: str
     answer: str
     image: ImageRef
+    attribute: str = "fact"
     span: str = ""
     alternates: tuple[str, ...] = ()
     source_row: str = ""
@@ -63,6 +65,7 @@ class Variant:
         prompt: what the generator was told; "" for rules.
         seed: of the generator.
         parent: id of the variant or fact it was derived from.
+        source_row: where in the user's table its picture, question or answer stands, where those are another row's.
         failed: reason codes of automatic checks it did not pass; empty where it may be used.
     """
 
@@ -78,6 +81,7 @@ class Variant:
     prompt: str = ""
     seed: int = 0
     parent: str
+    source_row: str = ""
     failed: tuple[str, ...] = ()
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from unsee.benchmarks.single_facts import LETTERS, STOP, four_options
 from unsee.benchmarks.unlok_vqa.levels import LEVELS, NEIGHBOUR_LEVELS, Axis, Level, neighbour_name, original_name
 from unsee.benchmarks.unlok_vqa.pictures import Pictures
 from unsee.benchmarks.unlok_vqa.questions import PromptForm, Rephrasing, framed, rephrasings
@@ -20,10 +21,6 @@ ATTRIBUTE = "fact"
 """Attribute of every fact, as the files name none."""
 NEIGHBOUR_ATTRIBUTE = "neighbour"
 """Attribute of other questions about the same picture."""
-
-GATE = ("{} Pick the right answer.", "Look closely and pick: {}", "Which answer is right? {}")
-STOP = "{} Say it in a word."
-_LETTERS = "ABCD"
 
 COMPUTED = "easy rephrased pictures made with noise"
 SECRET_SHOWN = "neighbour pictures whose answer is the one to delete or blank, left out"
@@ -159,22 +156,20 @@ class Asker:
     def gate(self, row: FactRow, label: SetName) -> Iterator[Sample]:
         """Four-option questions in wordings that are asked nowhere else, the answer at another letter each time."""
         original, wrong = self._original(row), self._wrong(row)
-        if original is None or len(wrong) < len(_LETTERS) - 1:
+        if original is None:
             return
-        turn = random.Random(f"{self._seed}/gate/{row.id}").randrange(len(_LETTERS))
-        for number, wording in enumerate(GATE):
-            at = (turn + number) % len(_LETTERS)
-            texts = [*wrong[:at], row.answer, *wrong[at : len(_LETTERS) - 1]]
+        rng = random.Random(f"{self._seed}/gate/{row.id}")
+        for number, choice in enumerate(four_options(row.question, row.answer, wrong, rng=rng)):
             yield self._sample(
                 row,
                 f"gate/{number}",
                 label,
-                wording.replace("{}", row.question),
+                choice.question,
                 original,
                 task="classification",
-                wrong=wrong[: len(_LETTERS) - 1],
-                options=dict(zip(_LETTERS, texts, strict=True)),
-                correct_option=_LETTERS[at],
+                wrong=wrong[: len(LETTERS) - 1],
+                options=choice.options,
+                correct_option=choice.right,
             )
 
     def stop(self, row: FactRow, label: SetName) -> Iterator[Sample]:
@@ -205,7 +200,7 @@ class Asker:
         own = list(row.usable_alternates)
         rng.shuffle(own)
         others = [text for text in self._answers if not any(same(text, one) for one in (row.answer, *own))]
-        return own + rng.sample(others, min(len(others), len(_LETTERS)))
+        return own + rng.sample(others, min(len(others), len(LETTERS)))
 
     def _about(self, row: FactRow, answer: str) -> dict[str, str | int | float]:
         return {"attribute": ATTRIBUTE, "entity": original_name(row.image_id), "value": answer}

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from unsee.benchmarks.base import STOP_PROBES, Split, TrainingModality, check_set, in_turns, known_word, wanted
+from unsee.benchmarks.base import STOP_PROBES, TrainingModality, in_turns, known_word
 from unsee.benchmarks.faults import Fault, Faults
-from unsee.benchmarks.splits import nested_split
+from unsee.benchmarks.single_facts import TAUGHT, SingleFacts
 from unsee.benchmarks.unlok_vqa.asking import NAME, Asker
 from unsee.benchmarks.unlok_vqa.files import RELEASED_FORGET, FactFiles
 from unsee.benchmarks.unlok_vqa.levels import LEVELS, NEIGHBOUR_LEVELS, NEIGHBOURS, REPHRASED
@@ -29,10 +29,8 @@ from unsee.benchmarks.unlok_vqa.questions import PromptForm
 from unsee.benchmarks.unlok_vqa.rows import FactRow
 from unsee.errors import ConfigError, DataError
 from unsee.provenance import digest
-from unsee.sample import Modality, Sample, SetName, Task
+from unsee.sample import Sample, SetName
 
-_TAUGHT: tuple[SetName, ...] = ("forget", "retain")
-_EVALUATED: tuple[SetName, ...] = ("forget", "test", "retain", "neighbour_image", "neighbour_question")
 VERSION = 1
 """Raise when other questions are asked of equal files; part of fingerprints."""
 
@@ -46,10 +44,11 @@ class PartCount(NamedTuple):
     released: int | None
 
 
-class UnlokVqa:
+class UnlokVqa(SingleFacts[FactRow]):
     """Benchmark `unlok-vqa`: the official JSON files of UnLOK-VQA and their pictures, from a folder.
 
-    See `unsee.benchmarks.base.Benchmark`. A subject is one fact, called by the id of its row.
+    See `unsee.benchmarks.base.Benchmark`. A subject is one fact, called by the id of its row. Where no set is named, sets and
+    levels without a folder of pictures are left out with a warning; a named one without any is an error.
 
     Args:
         path: folder with the JSON files, COCO pictures and generated pictures.
@@ -143,49 +142,6 @@ class UnlokVqa:
             found |= {self._pictures.neighbour(row, one) for one in self._asker.neighbour_levels(row)}
         return {path for path in found if path is not None}
 
-    def split(self, ratio: float, seed: int = 0) -> Split:
-        """A part of the facts to delete, and the others of them together with the facts to keep.
-
-        Raises:
-            ConfigError: the ratio selects nobody or everybody.
-        """
-        return nested_split(self.subjects, ratio, seed, kept=tuple(self._kept))
-
-    def samples(
-        self,
-        *,
-        set: SetName | None = None,
-        task: Task | None = None,
-        modality: Modality | None = None,
-        ratio: float | None = None,
-        seed: int = 0,
-    ) -> list[Sample]:
-        """Evaluation samples; without `ratio` every fact to delete is in `forget` and `retain` holds facts to keep only.
-
-        Where no set is named, sets and levels without a folder of pictures are left out with a warning.
-
-        Raises:
-            ConfigError: a set, task or modality that there is not.
-            DataError: the pictures of the set are missing, or one cannot be decoded.
-        """
-        tasks, modalities = wanted(task, modality)
-        names = self._sets(set)
-        if "generation" not in tasks or "image_text" not in modalities:
-            return []
-        found: list[Sample] = []
-        for name in names:
-            self._tell_missing_folders(name, needed=set is not None)
-            for row, label in self._asked("retain" if name == "retain" else "forget", ratio, seed):
-                if name == "test":
-                    found += self._asker.disguised(row)
-                elif name == "neighbour_image":
-                    found += self._asker.neighbour_images(row)
-                elif name == "neighbour_question":
-                    found += self._asker.neighbour_questions(row)
-                else:
-                    found += self._asker.edited(row, label)
-        return found
-
     def training(
         self, *, set: SetName | None = None, modality: TrainingModality = "both", ratio: float | None = None, seed: int = 0
     ) -> list[Sample]:
@@ -195,43 +151,34 @@ class UnlokVqa:
             ConfigError: a set that is not taught.
         """
         known_word("modality", modality, get_args(TrainingModality))
-        labels = self._sets(set, _TAUGHT)
+        labels = self._sets(set, TAUGHT)
         if modality == "text":
             return []
-        asked = (one for name in labels for one in self._asked(name, ratio, seed))
+        asked = ((row, name) for name in labels for row in self._asked(name, ratio, seed))
         return [sample for row, label in asked for sample in self._asker.edited(row, label)]
-
-    def gate_probes(self, *, set: SetName | None = None, ratio: float | None = None, seed: int = 0) -> list[Sample]:
-        """Three four-option questions per fact; those of a fact without three wrong answers are missing."""
-        kinds: list[SetName] = ["forget"] if set == "test" else [name for name in self._sets(set) if name in _TAUGHT]
-        asked = (one for kind in kinds for one in self._asked(kind, ratio, seed))
-        return [probe for row, label in asked for probe in self._asker.gate(row, label)]
 
     def stop_probes(self, *, set: SetName, ratio: float | None = None, seed: int = 0, limit: int = STOP_PROBES) -> list[Sample]:
         """At most `limit` questions, one per fact."""
-        (name,) = self._sets(set, _TAUGHT)
-        rows = [row for row, _ in self._asked(name, ratio, seed)][:limit]
+        (name,) = self._sets(set, TAUGHT)
+        rows = list(self._asked(name, ratio, seed))[:limit]
         return in_turns((self._asker.stop(row, name) for row in rows), limit)
 
     def replay(self) -> list[Sample]:
         """Nothing: the release has no general data."""
         return []
 
-    def _sets(self, name: SetName | None, allowed: tuple[SetName, ...] = _EVALUATED) -> tuple[SetName, ...]:
-        if name is None:
-            return allowed
-        check_set(name, allowed, benchmark=NAME, ratio=1.0)  # the files themselves say what is forgotten
-        return (name,)
+    def _evaluation(self, fact: FactRow, name: SetName) -> Iterable[Sample]:
+        if name == "test":
+            return self._asker.disguised(fact)
+        if name == "neighbour_image":
+            return self._asker.neighbour_images(fact)
+        return self._asker.neighbour_questions(fact) if name == "neighbour_question" else self._asker.edited(fact, name)
 
-    def _asked(self, name: SetName, ratio: float | None, seed: int) -> Iterator[tuple[FactRow, SetName]]:
-        """(fact, label) of one of the sets forget and retain."""
-        forget = frozenset(self.subjects if ratio is None else self.split(ratio, seed).forget)
-        for subject, row in (*self._facts.items(), *self._kept.items()):
-            label: SetName = "forget" if subject in forget else "retain"
-            if label == name:
-                yield row, label
+    def _gate(self, fact: FactRow, name: SetName) -> Iterable[Sample]:
+        """Three four-option questions per fact; those of a fact without three wrong answers are missing."""
+        return self._asker.gate(fact, name)
 
-    def _tell_missing_folders(self, name: SetName, *, needed: bool) -> None:
+    def _before(self, name: SetName, *, needed: bool) -> None:
         """Warn once about levels without pictures.
 
         Raises:

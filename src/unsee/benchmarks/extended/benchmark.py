@@ -1,0 +1,145 @@
+"""An extension as a benchmark: facts of a user's own table, deleted one at a time and attacked in graded disguises.
+
+    benchmark = load_benchmark("my-extension")
+    facts = benchmark.samples(set="forget")
+    attacks = benchmark.samples(set="test")
+
+Who is forgotten is part of the folder, so that no forget ratio is needed; with one, a part of the facts to delete is forgotten
+and the rest of them is retained. Variants that failed a check are never asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import get_args
+
+from unsee.benchmarks.base import STOP_PROBES, TrainingModality, in_turns, known_word
+from unsee.benchmarks.extended.asking import Asker
+from unsee.benchmarks.extended.files import VARIANTS, plain, read_extension
+from unsee.benchmarks.extended.variants import Fact
+from unsee.benchmarks.single_facts import TAUGHT, SingleFacts
+from unsee.benchmarks.unlok_vqa.levels import LEVELS, Axis, Level
+from unsee.errors import ConfigError, DataError
+from unsee.provenance import digest
+from unsee.sample import Sample, SetName
+
+VERSION = 1
+"""Raise when other questions are asked of equal folders; part of fingerprints."""
+PICTURES = 1
+"""Rephrased pictures of a grade that are asked, as UnLOK-VQA has them; further ones stand by for those that are rejected."""
+
+
+class ExtendedBenchmark(SingleFacts[Fact]):
+    """A folder of `unsee data extend` or `unsee data filter`; see `unsee.benchmarks.base.Benchmark`.
+
+    A subject is one fact.
+
+    Args:
+        path: the folder.
+        facts: only the first so many facts to delete; all where None.
+        pictures: rephrased pictures of a grade that are asked, at most; 1 where None.
+        seed: of probes and of forget requests.
+
+    Attributes:
+        subjects: the facts to delete.
+        path: the folder that is read.
+
+    Raises:
+        ConfigError: a number that cannot be.
+        DataError: a file is missing or damaged, or there is no fact to delete.
+    """
+
+    def __init__(self, path: Path | str, *, facts: int | None = None, pictures: int | None = None, seed: int = 0) -> None:
+        self.path = Path(path)
+        extension = read_extension(self.path)
+        self.name = extension.name
+        chosen = [fact for fact in extension.facts if fact.role == "delete"]
+        if not chosen:
+            raise DataError(f"{self.path} has no fact to delete; make the folder again with `unsee data extend`")
+        if facts is not None and not 1 <= facts <= len(chosen):
+            raise ConfigError(f"facts = {facts}, but {self.path} has {len(chosen)} to delete; give 1 to {len(chosen)}")
+        if pictures is not None and pictures < 1:
+            raise ConfigError(f"pictures = {pictures} is too small; it must be at least 1")
+        self._facts = {fact.id: fact for fact in chosen[:facts]}
+        self._kept = {fact.id: fact for fact in extension.facts if fact.role == "keep"}
+        self.subjects = tuple(self._facts)
+        self._variants = [one for one in extension.variants if one.fact in self._facts]
+        self._options = (PICTURES if pictures is None else pictures, seed)
+        self._asker = Asker(self.name, self._variants, extension.facts, pictures=self._options[0], seed=seed)
+
+    @property
+    def counted(self) -> Mapping[str, int]:
+        """Variants that are not asked because of a check or of reviewers, by reason."""
+        failed = Counter(code for one in self._variants for code in one.failed)
+        return {f"variants left out: {code}": count for code, count in sorted(failed.items())}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over facts, variants that are asked, and the options that decide samples."""
+        facts = [plain(fact) for fact in (*self._facts.values(), *self._kept.values())]
+        return digest([VERSION, self.name, facts, [plain(one) for one in self._variants if not one.failed], self._options])
+
+    def training(
+        self, *, set: SetName | None = None, modality: TrainingModality = "both", ratio: float | None = None, seed: int = 0
+    ) -> list[Sample]:
+        """The edited questions: what a method unlearns, and what a model that does not know the facts has to be taught.
+
+        Raises:
+            ConfigError: a set that is not taught.
+        """
+        known_word("modality", modality, get_args(TrainingModality))
+        names = self._sets(set, TAUGHT)
+        if modality == "text":
+            return []
+        return [self._asker.edited(fact, name) for name in names for fact in self._asked(name, ratio, seed)]
+
+    def stop_probes(self, *, set: SetName, ratio: float | None = None, seed: int = 0, limit: int = STOP_PROBES) -> list[Sample]:
+        """At most `limit` questions, one per fact."""
+        (name,) = self._sets(set, TAUGHT)
+        return in_turns(([self._asker.stop(fact, name)] for fact in self._asked(name, ratio, seed)), limit)
+
+    def replay(self) -> list[Sample]:
+        """Nothing: a user's table has no general data."""
+        return []
+
+    def _evaluation(self, fact: Fact, name: SetName) -> Iterable[Sample]:
+        if name == "test":
+            return self._asker.disguised(fact)
+        if name == "neighbour_image":
+            return self._asker.neighbour_images(fact)
+        return self._asker.neighbour_questions(fact) if name == "neighbour_question" else [self._asker.edited(fact, name)]
+
+    def _gate(self, fact: Fact, name: SetName) -> Iterable[Sample]:
+        return self._asker.gate(fact, name)
+
+
+def hardest_levels(folder: Path) -> dict[Axis, Level]:
+    """Axis -> the hardest level that at least half of those facts have which have any; no picture is read.
+
+    Axes without any disguise are missing.
+
+    Raises:
+        DataError: the folder's variants cannot be read.
+    """
+    there: dict[tuple[str, Level], set[str]] = defaultdict(set)
+    try:
+        with (folder / VARIANTS).open(encoding="utf-8") as lines:
+            for row in map(json.loads, lines):
+                if not row["failed"] and row["kind"] in ("question", "image"):
+                    there[row["kind"], row["grade"]].add(row["fact"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / VARIANTS} cannot be read ({error}); make the folder again") from error
+    found: dict[Axis, Level] = {}
+    axes: tuple[Axis, ...] = ("question", "image", "both")
+    for axis in axes:
+        kinds = ("question", "image") if axis == "both" else (axis,)
+        having = {level: set.intersection(*(there[kind, level] for kind in kinds)) for level in LEVELS}
+        everybody = set.union(*having.values())
+        fitting = [level for level in LEVELS if having[level] and 2 * len(having[level]) >= len(everybody)]
+        if everybody:
+            found[axis] = fitting[-1] if fitting else max(LEVELS, key=lambda level: len(having[level]))
+    return found

@@ -1,0 +1,119 @@
+"""What benchmarks of single facts share: who is forgotten is part of the benchmark, and all is asked with a picture."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from unsee.benchmarks.base import Split, check_set, wanted
+from unsee.benchmarks.splits import nested_split
+from unsee.sample import Modality, Sample, SetName, Task
+
+FactT = TypeVar("FactT")
+
+TAUGHT: tuple[SetName, ...] = ("forget", "retain")
+EVALUATED: tuple[SetName, ...] = ("forget", "test", "retain", "neighbour_image", "neighbour_question")
+
+GATE = ("{} Pick the right answer.", "Look closely and pick: {}", "Which answer is right? {}")
+STOP = "{} Say it in a word."
+"""Wordings of probes around questions of users and of official files, asked nowhere else."""
+LETTERS = "ABCD"
+
+
+class SingleFacts(ABC, Generic[FactT]):
+    """A benchmark in which a subject is one fact; see `unsee.benchmarks.base.Benchmark`.
+
+    A class that derives from it sets `subjects`, `_facts` (those to delete) and `_kept`, both by id.
+
+    Attributes:
+        subjects: the facts to delete.
+    """
+
+    name: str
+    subjects: tuple[str, ...]
+    _facts: Mapping[str, FactT]
+    _kept: Mapping[str, FactT]
+
+    def split(self, ratio: float, seed: int = 0) -> Split:
+        """A part of the facts to delete, and the others of them together with the facts to keep.
+
+        Raises:
+            ConfigError: the ratio selects no fact or all of them.
+        """
+        return nested_split(self.subjects, ratio, seed, kept=tuple(self._kept))
+
+    def samples(
+        self,
+        *,
+        set: SetName | None = None,
+        task: Task | None = None,
+        modality: Modality | None = None,
+        ratio: float | None = None,
+        seed: int = 0,
+    ) -> list[Sample]:
+        """Evaluation samples, all with a picture; without `ratio` every fact to delete is in `forget`, and none in `retain`.
+
+        Raises:
+            ConfigError: a set, task or modality that there is not.
+            DataError: a picture cannot be used.
+        """
+        tasks, modalities = wanted(task, modality)
+        names = self._sets(set)
+        if "generation" not in tasks or "image_text" not in modalities:
+            return []
+        found: list[Sample] = []
+        for name in names:
+            self._before(name, needed=set is not None)
+            for fact in self._asked("retain" if name == "retain" else "forget", ratio, seed):
+                found += self._evaluation(fact, name)
+        return found
+
+    def gate_probes(self, *, set: SetName | None = None, ratio: float | None = None, seed: int = 0) -> list[Sample]:
+        """Questions in wordings that are asked nowhere else; facts that a benchmark cannot make them of have none."""
+        names: list[SetName] = ["forget"] if set == "test" else [name for name in self._sets(set) if name in TAUGHT]
+        return [probe for name in names for fact in self._asked(name, ratio, seed) for probe in self._gate(fact, name)]
+
+    @abstractmethod
+    def _evaluation(self, fact: FactT, name: SetName) -> Iterable[Sample]:
+        """What one of the evaluated sets asks about a fact."""
+
+    @abstractmethod
+    def _gate(self, fact: FactT, name: SetName) -> Iterable[Sample]:
+        """Probes that decide whether a fact is known."""
+
+    def _before(self, name: SetName, *, needed: bool) -> None:
+        """Called before the samples of a set are made; `needed` where the set was named."""
+
+    def _sets(self, name: SetName | None, allowed: tuple[SetName, ...] = EVALUATED) -> tuple[SetName, ...]:
+        if name is None:
+            return allowed
+        check_set(name, allowed, benchmark=self.name, ratio=1.0)  # the benchmark itself says what is forgotten
+        return (name,)
+
+    def _asked(self, name: SetName, ratio: float | None, seed: int) -> Iterator[FactT]:
+        """Facts of one of the sets forget and retain."""
+        forget = frozenset(self.subjects if ratio is None else self.split(ratio, seed).forget)
+        for subject, fact in (*self._facts.items(), *self._kept.items()):
+            if (subject in forget) == (name == "forget"):
+                yield fact
+
+
+class Choice(NamedTuple):
+    """A four-option probe."""
+
+    question: str
+    options: Mapping[str, str]
+    right: str
+
+
+def four_options(question: str, answer: str, wrong: Sequence[str], *, rng: random.Random) -> Iterator[Choice]:
+    """The gate probes of a question, the answer at another letter each time; none without three wrong answers."""
+    if len(wrong) < len(LETTERS) - 1:
+        return
+    turn = rng.randrange(len(LETTERS))
+    for number, wording in enumerate(GATE):
+        at = (turn + number) % len(LETTERS)
+        texts = [*wrong[:at], answer, *wrong[at : len(LETTERS) - 1]]
+        yield Choice(wording.replace("{}", question), dict(zip(LETTERS, texts, strict=True)), LETTERS[at])
