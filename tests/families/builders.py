@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -18,6 +18,9 @@ from tokenizers import models as tokenizer_models
 import templates
 from toy import toy_samples
 
+if TYPE_CHECKING:
+    from unsee.models.model import Model
+
 WIDTH, LAYERS, HEADS, VOCABULARY, CONTEXT = 32, 2, 4, 700, 1024
 PIXELS, PATCH = 32, 8
 
@@ -26,7 +29,8 @@ Built = tuple[Any, Any]
 
 def _texts() -> list[str]:
     asked = [f"{sample.question}\n{sample.answer} {' '.join(sample.wrong_answers)}" for sample in toy_samples()]
-    return [*asked, "USER: ASSISTANT: User: Assistant: user assistant system model", "A: red\nB: blue\nC: nine\nD: owl"] * 20
+    asked += ["USER: ASSISTANT: User: Assistant: user assistant system model [INST] [/INST] <<SYS>>", "\n\n", "\n\n\n"]
+    return [*asked, "A: red\nB: blue\nC: nine\nD: owl"] * 20
 
 
 def byte_level(special: Sequence[str], *, bos: str | None = None, **named: Any) -> Any:
@@ -520,24 +524,38 @@ class Family:
         name: as the documentation calls it.
         build: makes (network, processor).
         quick: whether `make test` runs it; the rest are slow.
+        videos: whether its processor cannot be made without torchvision.
+        missing: features that the family does not have.
     """
 
     name: str
     build: Callable[[], Built]
     quick: bool = False
+    videos: bool = False
+    missing: frozenset[str] = frozenset()
 
+
+_OWN_ROWS = frozenset({"shared_prefix"})
 
 FAMILIES: dict[str, Family] = {
     "llava": Family("LLaVA-1.5", llava, quick=True),
     "llava_next": Family("LLaVA-NeXT", llava_next),
-    "llava_onevision": Family("LLaVA-OneVision", llava_onevision),
+    "llava_onevision": Family("LLaVA-OneVision", llava_onevision, videos=True),
     "idefics2": Family("Idefics2", idefics2),
     "idefics3": Family("Idefics3", idefics3, quick=True),
-    "qwen2_vl": Family("Qwen2-VL", qwen2_vl, quick=True),
-    "qwen2_5_vl": Family("Qwen2.5-VL", qwen2_5_vl),
-    "qwen3_vl": Family("Qwen3-VL", qwen3_vl),
-    "internvl": Family("InternVL", internvl),
-    "paligemma": Family("PaliGemma", paligemma),
-    "gemma3": Family("Gemma 3", gemma3),
+    "qwen2_vl": Family("Qwen2-VL", qwen2_vl, quick=True, videos=True, missing=_OWN_ROWS),
+    "qwen2_5_vl": Family("Qwen2.5-VL", qwen2_5_vl, videos=True, missing=_OWN_ROWS),
+    "qwen3_vl": Family("Qwen3-VL", qwen3_vl, videos=True, missing=_OWN_ROWS),
+    "internvl": Family("InternVL", internvl, videos=True),
+    "paligemma": Family("PaliGemma", paligemma, missing=_OWN_ROWS),
+    "gemma3": Family("Gemma 3", gemma3, missing=_OWN_ROWS | {"projector"}),
     "pixtral": Family("Pixtral", pixtral),
 }
+
+
+def build(name: str) -> Model:
+    """A family's tiny model; every call gives the same weights."""
+    from unsee.models.model import Model
+
+    network, processor = FAMILIES[name].build()
+    return Model(network, processor, name=FAMILIES[name].name)

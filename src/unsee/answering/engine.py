@@ -119,7 +119,7 @@ class Engine:
         self.seed = seed
         self.batch_size = batch_size
         self.max_new_tokens = max_new_tokens
-        self.pack = pack
+        self.pack = model.packs(pack)
         self.stops = _stop_ids(model)
         self._continuations: dict[str, Continuation] = {}
         self._shares: bool | None = None

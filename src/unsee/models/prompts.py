@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from unsee.models.self_check import Feature
     from unsee.sample import ImageRef
 
 LossMask = Literal["answer", "answer_and_question", "all", "answer_text"]
@@ -84,12 +85,17 @@ class Encoded:
 
 
 class Prompter:
-    """Turns questions into prompts and ids for one processor."""
+    """Turns questions into prompts and ids for one processor.
+
+    Attributes:
+        shared_prefix: whether the network these prompts are for takes packed rows; None until a model found out.
+    """
 
     def __init__(self, processor: Any) -> None:
         self.processor = processor
         self.tokenizer = processor.tokenizer
         self.special_case = special_case(processor)
+        self.shared_prefix: Feature | None = None
         self._parts: dict[tuple[int, bool], PromptParts] = {}
         self._placeholders: dict[str, Placeholder] = {}
         self._pictures: OrderedDict[str, dict[str, Tensor]] = OrderedDict()
