@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
 from tokenizers import models as tokenizer_models
 
 import templates
@@ -55,7 +55,8 @@ def piece_level(special: Sequence[str], *, bos: str | None = None, prefix: bool 
     steps = [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
     tokenizer.decoder = decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)] if prefix else steps)
     # Training needs words, or frequent sentences would become single tokens; the finished tokenizer takes whole texts.
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("\u2581", "merged_with_next")
+    words, lines = pre_tokenizers.Split("\u2581", "merged_with_next"), pre_tokenizers.Split(Regex("\n+"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, lines])
     bytes_ = [f"<0x{value:02X}>" for value in range(256)]
     trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=[*special, *bytes_], show_progress=False)
     made = _wrapped(tokenizer, trainer, bos, named)

@@ -53,4 +53,11 @@ def shown() -> list[Sample]:
     for number, size in enumerate(SIZES * 2):
         rising = Image.linear_gradient("L").resize(size).rotate(40 * number)
         pictures[f"p{number}"] = ImageRef.from_image(Image.merge("RGB", (rising, rising.rotate(90), rising.rotate(180))))
-    return [replace(s, images=(pictures[s.subject],)) if s.images else s for s in toy_samples()]
+    return [
+        replace(
+            sample,
+            images=(pictures[sample.subject],) if sample.images else (),
+            metadata={**sample.metadata, "name": f"Person {sample.subject}", "clean_answer": "soup"},
+        )
+        for sample in toy_samples()
+    ]

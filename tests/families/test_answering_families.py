@@ -47,7 +47,7 @@ def plain_logprob(model: Model, sample: Sample, answered: str) -> float:
     asked, whole = inputs(model, sample), inputs(model, sample, answered)
     start, ids = asked["input_ids"].shape[1], whole["input_ids"][0]
     if model.processor.chat_template is None and sample.images:
-        ids = ids[:-1]  # the suffix brings its own end
+        ids, start = ids[:-1], whole["token_type_ids"][0].tolist().index(1)  # the suffix brings its own end
     logits = model.network(**whole).logits[0].float().log_softmax(-1)
     return sum(float(logits[i - 1, ids[i]]) for i in range(start, len(ids)))
 

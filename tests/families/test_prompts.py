@@ -27,6 +27,7 @@ def described(model: Model, shown: list[Sample]) -> str:
     ]
     item = prompter.encode("What is fact 1?", "tea", images=sample.images)
     tokens = [(token, len(list(run))) for token, run in groupby(prompter.tokenizer.convert_ids_to_tokens(item.ids))]
+    tokens = [(token.replace("\n", "\\n"), count) for token, count in tokens]
     texts.append(" ".join(token if count == 1 else f"{token}*{count}" for token, count in tokens))
     return "\n----\n".join(texts) + "\n"
 

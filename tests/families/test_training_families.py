@@ -40,7 +40,7 @@ def test_one_step_moves_what_the_scope_names(model: Model, shown: list[Sample], 
     method = made()
     forget = [s for s in shown if s.set == "forget"][:2]
     retain = [s for s in shown if s.set == "retain"][:2]
-    options = TrainOptions(**{**method.training, "steps": 1, "batch_size": 2, "learning_rate": 1e-2})
+    options = TrainOptions(**{**method.training, "steps": 1, "batch_size": 2, "learning_rate": 1e-2, "weight_decay": 0.01})
     start = attach(model, chosen_scope(method, None))
     # The same adapters as `unlearn` makes of the same seed.
     before, movable = weights(start), set(trainable_names(start))
