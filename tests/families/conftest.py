@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 import pytest
 
@@ -13,12 +11,9 @@ import test_only_torchvision
 HAS_TORCHVISION = test_only_torchvision.install()
 
 from builders import FAMILIES, build  # noqa: E402
-from toy import toy_samples  # noqa: E402
+from family_samples import pictured  # noqa: E402
 from unsee.models.model import Model  # noqa: E402
-from unsee.sample import ImageRef, Sample  # noqa: E402
-
-SIZES = [(40, 56), (64, 30), (33, 33), (120, 50)]
-SNAPSHOTS = Path(__file__).parent / "snapshots"
+from unsee.sample import Sample  # noqa: E402
 
 _kept = lru_cache(maxsize=None)(build)
 
@@ -46,18 +41,4 @@ def model(family: str) -> Model:
 
 @pytest.fixture(scope="session")
 def shown() -> list[Sample]:
-    """The toy people with pictures of several shapes and sizes."""
-    from PIL import Image
-
-    pictures = {}
-    for number, size in enumerate(SIZES * 2):
-        rising = Image.linear_gradient("L").resize(size).rotate(40 * number)
-        pictures[f"p{number}"] = ImageRef.from_image(Image.merge("RGB", (rising, rising.rotate(90), rising.rotate(180))))
-    return [
-        replace(
-            sample,
-            images=(pictures[sample.subject],) if sample.images else (),
-            metadata={**sample.metadata, "name": f"Person {sample.subject}", "clean_answer": "soup"},
-        )
-        for sample in toy_samples()
-    ]
+    return pictured()

@@ -8,8 +8,11 @@ because outside of tests nothing could import it.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+
+import torch
 
 FOLDER = Path(sys.prefix) / "tests-only"
 _OPERATORS = (
@@ -36,13 +39,15 @@ def install() -> bool:
         return True
     if not (FOLDER / "torchvision").is_dir():
         return False
-    import torch
-
     sys.path.append(str(FOLDER))
-    library = torch.library.Library("torchvision", "DEF")
-    for name in _OPERATORS:
-        library.define(f"{name}() -> ()")
-    _declared.append(library)
-    import torchvision  # noqa: F401
-
+    try:
+        import_module("torchvision")
+    except RuntimeError:  # operators that its compiled part would have brought
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "DEF")
+        for name in _OPERATORS:
+            library.define(f"{name}() -> ()")
+        _declared.append(library)
+        import_module("torchvision")
     return True

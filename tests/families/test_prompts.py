@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 import torch
 
 from builders import FAMILIES
-from conftest import SNAPSHOTS
 from unsee.models.batches import collate
 from unsee.models.model import Model
 from unsee.sample import Sample
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 
 def described(model: Model, shown: list[Sample]) -> str:

@@ -37,7 +37,8 @@ def changed(before: dict[str, torch.Tensor], model: Model) -> set[str]:
 
 @pytest.mark.parametrize("made", BUILT_IN, ids=lambda made: f"{made.name}-{made.variant}")
 def test_one_step_moves_what_the_scope_names(model: Model, shown: list[Sample], made: type[Method]) -> None:
-    method = made()
+    # By default its hinge is flat where the answer is not among the 100 likeliest tokens.
+    method = made(k=395) if (made.name, made.variant) == ("head_projection", "official") else made()
     forget = [s for s in shown if s.set == "forget"][:2]
     retain = [s for s in shown if s.set == "retain"][:2]
     options = TrainOptions(**{**method.training, "steps": 1, "batch_size": 2, "learning_rate": 1e-2, "weight_decay": 0.01})

@@ -11,6 +11,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from unsee.errors import ConfigError, nearest
+from unsee.models.quantized import refuse_moving
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,6 +41,7 @@ def attach(model: Model, scope: Scope, *, seed: int = 0, alpha: int | None = Non
     if not scope.modules:
         return made
     if scope.rank is None:
+        refuse_moving(made, "training the weights themselves")
         set_trainable(made, scope)
         return made
     import torch
@@ -68,6 +70,7 @@ def copied(model: Model, *, in_place: bool = False) -> Model:
 
     network = model.network if in_place else deepcopy(model.network)
     if isinstance(network, PeftModel):
+        refuse_moving(model, "merging an adapter")
         network = network.merge_and_unload()
     made = Model(network, model.processor, name=model.name)
     made.prompter = model.prompter

@@ -1,0 +1,173 @@
+"""docs/models.md: what works with which family, found out by running it. `make models-page` writes the page.
+
+Tests run the same and compare it with the page row by row, so that nobody edits a row by hand.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "models.md"
+COLUMNS = ("learn", "full weights", "LoRA language", "LoRA projector", "LoRA vision", "LoRA all-linear", "4-bit base")
+COLUMNS += ("shared prefix", "lens", "cached reference")
+
+_HEAD = """# Models
+
+Any model that `AutoModelForImageTextToText` and `AutoProcessor` load can be taught, made to forget, asked and attacked; [bring your own model](bring-your-own-model.md) says how.
+Nothing in the package knows a family, PaliGemma's missing chat template aside (`models/special_cases.py`); what works is found out on the model itself.
+
+No pretrained weights of these families were at hand. The table is about **their classes and processors**: tiny models with random weights, built from the classes of
+transformers with the family's own processor, special tokens and form of chat template. It says that the mechanics are right, not how well a trained model unlearns. `make models-page`
+runs every cell and writes this page; tests run them again and compare the rows.
+
+"""
+_FOOT = """
+- **learn**: two steps of fine-tuning lower the loss. **full weights**: one step of gradient ascent moves the decoder's own weights and no other.
+- **LoRA ...**: one step moves the adapters of exactly that part. `Scope(modules=...)` in Python, `unlearn.modules` in an experiment.
+- **4-bit base**: the same on a base whose linear layers are in 4 bits (`load_model(..., quantize="4bit")`, extra `quant`).
+- **shared prefix**: questions about one picture share its tokens in one row, with the same likelihoods to 1e-4. Without it every question gets a row of its own, which costs time and
+  changes nothing else.
+- **lens**: hidden layers can be read, which lens attacks and defences need. **cached reference**: likelihoods of the start model, computed once, equal those computed in place.
+
+Besides, for every family in the table, tests compare token ids and pictures with the family's own processor, likelihoods and greedy responses with plain transformers, batches of
+one and four with pictures of several sizes, take a step by every method, run every attack, and load saved weights and adapters in plain transformers and peft.
+
+## Not in the table
+
+- **Llama-3.2-Vision (Mllama)**: pictures enter by cross-attention with a mask per row, which batches here do not make; rows without a picture would see other rows' pictures. It is not
+  supported.
+- **LLaVA-Med** and other conversions of LLaVA-1.5 have LLaVA's classes; their rows are those of LLaVA-1.5.
+- **SmolVLM** has Idefics3's form and a processor of its own that also wants `num2words`; load it with its own processor where that is installed.
+- Several pictures in one question are shown one by one, as if each stood alone. LLaVA-OneVision's own processor shows fewer tokens of each then.
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What works with one family; a cell is "yes", or why not."""
+
+    name: str
+    classes: str
+    cells: dict[str, str]
+
+    def line(self) -> str:
+        shown = [cell if cell == "yes" else "no" for cell in (self.cells[column] for column in COLUMNS)]
+        reasons = dict.fromkeys(f"{column}: {cell}" for column, cell in self.cells.items() if cell != "yes")
+        return f"| {self.name} | {self.classes} | {' | '.join(shown)} | {'; '.join(reasons)} |"
+
+
+def row(name: str, samples: list[Any], *, columns: tuple[str, ...] = COLUMNS) -> Row:
+    """Run what the columns are about on a family's tiny model."""
+    from builders import FAMILIES, build
+    from unsee.errors import UserError
+
+    model = build(name)
+    tried: dict[str, Callable[[], str]] = {
+        "learn": lambda: _learns(model, samples),
+        "full weights": lambda: _moves(model, samples, "language", rank=None),
+        "4-bit base": lambda: _quantized(model, samples),
+        "shared prefix": lambda: model.features.shared_prefix.reason or "yes",
+        "lens": lambda: model.features.lens.reason or "yes",
+        "cached reference": lambda: _cached(model, samples),
+    }
+    for part in ("language", "projector", "vision", "all-linear"):
+        tried[f"LoRA {part}"] = lambda part=part: _moves(model, samples, part, rank=2)
+    cells = {}
+    for column in columns:
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                cells[column] = tried[column]()
+        except UserError as error:
+            cells[column] = str(error)
+    classes = f"`{type(model.network).__name__}`, `{type(model.processor).__name__}`"
+    return Row(FAMILIES[name].name, classes, cells)
+
+
+def _learns(model: Any, samples: list[Any]) -> str:
+    from unsee.methods import Scope, load_method
+    from unsee.models.lora import attach
+    from unsee.training import TrainOptions, train
+
+    pupil = attach(model, Scope(rank=None))
+    options = TrainOptions(steps=1, batch_size=4, learning_rate=5e-3, epochs=1)
+    reports = [train(pupil, load_method("finetune"), retain=samples[:4], options=options) for _ in range(3)]
+    losses = [report.loss for report in reports if report.loss is not None]
+    return "yes" if losses[-1] < losses[0] else f"the loss does not fall ({losses[0]:.2f}, {losses[-1]:.2f})"
+
+
+def _moves(model: Any, samples: list[Any], part: Any, *, rank: int | None) -> str:
+    import torch
+
+    from unsee.methods import Scope
+    from unsee.models.lora import attach, trainable_names
+    from unsee.training import TrainOptions
+    from unsee.unlearning import unlearn
+
+    scope = Scope(modules=part, rank=rank)
+    start = attach(model, scope)
+    before, named = dict(start.network.named_parameters()), set(trainable_names(start))
+    options = TrainOptions(steps=1, batch_size=2, learning_rate=1e-2)
+    made = unlearn(model, forget=samples[:2], method="ga", options=options, scope=scope)
+    moved = {name for name, weight in made.network.named_parameters() if not torch.equal(before[name], weight)}
+    if not moved:
+        return "one step moves nothing"
+    return "yes" if moved <= named else f"{min(moved - named)} moves, too"
+
+
+def _quantized(model: Any, samples: list[Any]) -> str:
+    from unsee.models.checkpoints import load_checkpoint
+
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / "model")
+        return _moves(load_checkpoint(Path(folder) / "model", quantize="4bit"), samples, "language", rank=2)
+
+
+def _cached(model: Any, samples: list[Any]) -> str:
+    import torch
+
+    from unsee.models.batches import collate
+    from unsee.models.questions import encode_samples
+    from unsee.models.reference import CachedReference
+
+    keys = tuple(sample.id for sample in samples[:4])
+    items = encode_samples(samples[:4], model.prompter)
+    one, other = (
+        collate([items[i] for i in order], prompter=model.prompter, pack=model.packs(), keys=[keys[i] for i in order])
+        for order in ((0, 1, 2, 3), (3, 1, 0, 2))
+    )
+    with torch.no_grad():
+        cached = CachedReference.build(model, [one]).answer_logprobs(other)
+        gap = float((cached - model.answer_logprobs(other)).abs().max())
+    return "yes" if gap < 1e-4 else f"cached likelihoods differ by {gap:.2g}"
+
+
+def written(rows: list[Row]) -> str:
+    """The whole page."""
+    columns = ["family", "classes", *COLUMNS, "why not"]
+    table = [f"| {' | '.join(columns)} |", f"|{'|'.join(['---'] * len(columns))}|", *(one.line() for one in rows)]
+    return _HEAD + "\n".join(table) + "\n" + _FOOT
+
+
+def main() -> None:
+    sys.path[:0] = [str(ROOT / "tests")]
+    import test_only_torchvision
+
+    if not test_only_torchvision.install() or find_spec("bitsandbytes") is None:
+        sys.exit("the page needs torchvision (make test installs it for tests) and bitsandbytes: pip install 'unsee[quant]'")
+    from builders import FAMILIES
+    from family_samples import pictured
+    from unsee.files import write_text
+
+    write_text(PAGE, written([row(name, pictured()) for name in FAMILIES]))
+
+
+if __name__ == "__main__":
+    main()
