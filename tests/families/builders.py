@@ -21,7 +21,8 @@ from toy import toy_samples
 if TYPE_CHECKING:
     from unsee.models.model import Model
 
-WIDTH, LAYERS, HEADS, VOCABULARY, CONTEXT = 32, 2, 4, 700, 1024
+# Kernels for 4-bit weights take 64 numbers at a time, so nothing is narrower.
+WIDTH, INNER, LAYERS, HEADS, VOCABULARY, CONTEXT = 64, 128, 2, 4, 700, 1024
 PIXELS, PATCH = 32, 8
 
 Built = tuple[Any, Any]
@@ -85,7 +86,7 @@ def _text(tokenizer: Any, **options: Any) -> dict[str, Any]:
     return {
         "vocab_size": len(tokenizer),
         "hidden_size": WIDTH,
-        "intermediate_size": 48,
+        "intermediate_size": INNER,
         "num_hidden_layers": LAYERS,
         "num_attention_heads": HEADS,
         "num_key_value_heads": 2,
@@ -101,8 +102,8 @@ def _text(tokenizer: Any, **options: Any) -> dict[str, Any]:
 def _eye(**options: Any) -> dict[str, Any]:
     """Sizes of a tiny vision tower."""
     return {
-        "hidden_size": 32,
-        "intermediate_size": 48,
+        "hidden_size": WIDTH,
+        "intermediate_size": INNER,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "image_size": PIXELS,
@@ -252,7 +253,7 @@ def idefics2() -> Built:
             resampler_n_latents=4,
             resampler_depth=1,
             resampler_n_heads=2,
-            resampler_head_dim=16,
+            resampler_head_dim=32,
             num_key_value_heads=1,
         ),
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
@@ -322,10 +323,10 @@ def qwen2_vl() -> Built:
     """Qwen2-VL: positions in time, height and width."""
     tokenizer = _qwen_tokenizer()
     config = transformers.Qwen2VLConfig(
-        text_config=_text(tokenizer, rope_parameters=_rotary([2, 1, 1])),
+        text_config=_text(tokenizer, rope_parameters=_rotary([4, 2, 2])),
         vision_config={
             "depth": 2,
-            "embed_dim": 32,
+            "embed_dim": WIDTH,
             "hidden_size": WIDTH,
             "num_heads": 4,
             "mlp_ratio": 2,
@@ -349,11 +350,11 @@ def qwen2_5_vl() -> Built:
     """Qwen2.5-VL: as Qwen2-VL, with windows in the vision tower."""
     tokenizer = _qwen_tokenizer()
     config = transformers.Qwen2_5_VLConfig(
-        text_config=_text(tokenizer, rope_parameters=_rotary([2, 1, 1])),
+        text_config=_text(tokenizer, rope_parameters=_rotary([4, 2, 2])),
         vision_config={
             "depth": 2,
-            "hidden_size": 32,
-            "intermediate_size": 48,
+            "hidden_size": WIDTH,
+            "intermediate_size": INNER,
             "out_hidden_size": WIDTH,
             "num_heads": 4,
             "patch_size": PATCH,
@@ -378,11 +379,11 @@ def qwen3_vl() -> Built:
     """Qwen3-VL: features of several vision layers are added to the first decoder layers."""
     tokenizer = _qwen_tokenizer()
     config = transformers.Qwen3VLConfig(
-        text_config=_text(tokenizer, head_dim=8, rope_parameters=_rotary([2, 1, 1], mrope_interleaved=True)),
+        text_config=_text(tokenizer, head_dim=16, rope_parameters=_rotary([4, 2, 2], mrope_interleaved=True)),
         vision_config={
             "depth": 2,
-            "hidden_size": 32,
-            "intermediate_size": 48,
+            "hidden_size": WIDTH,
+            "intermediate_size": INNER,
             "out_hidden_size": WIDTH,
             "num_heads": 4,
             "patch_size": PATCH,
@@ -447,7 +448,7 @@ def paligemma() -> Built:
     eye.image_seq_length = (PIXELS // PATCH) ** 2
     processor = transformers.PaliGemmaProcessor(image_processor=eye, tokenizer=tokenizer)
     config = transformers.PaliGemmaConfig(
-        text_config=transformers.GemmaConfig(**_text(tokenizer, head_dim=8)),
+        text_config=transformers.GemmaConfig(**_text(tokenizer, head_dim=16)),
         vision_config=transformers.SiglipVisionConfig(**_eye(vision_use_head=False, projection_dim=WIDTH)),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         projection_dim=WIDTH,
@@ -472,7 +473,7 @@ def gemma3() -> Built:
         extra_special_tokens=tokens,
     )
     config = transformers.Gemma3Config(
-        text_config=transformers.Gemma3TextConfig(**_text(tokenizer, head_dim=8, sliding_window=64)),
+        text_config=transformers.Gemma3TextConfig(**_text(tokenizer, head_dim=16, sliding_window=64)),
         vision_config=transformers.SiglipVisionConfig(**_eye(vision_use_head=False)),
         mm_tokens_per_image=4,
         boi_token_index=tokenizer.convert_tokens_to_ids("<start_of_image>"),
@@ -502,7 +503,7 @@ def pixtral() -> Built:
     )
     config = transformers.LlavaConfig(
         text_config=transformers.MistralConfig(**_text(tokenizer), sliding_window=None),
-        vision_config=transformers.PixtralVisionConfig(**_eye(head_dim=8)),
+        vision_config=transformers.PixtralVisionConfig(**_eye(head_dim=16)),
         image_token_index=tokenizer.convert_tokens_to_ids("[IMG]"),
         vision_feature_layer=-1,
         vision_feature_select_strategy="full",
@@ -560,3 +561,41 @@ def build(name: str) -> Model:
 
     network, processor = FAMILIES[name].build()
     return Model(network, processor, name=FAMILIES[name].name)
+
+
+def mllama() -> Built:
+    """Llama 3.2 Vision, which is not in the table: its pictures enter by cross-attention."""
+    tokenizer = byte_level(
+        ["<pad>", "<|begin_of_text|>", "<|eot_id|>", "<|image|>", "<|python_tag|>"],
+        bos="<|begin_of_text|>",
+        pad_token="<pad>",
+        bos_token="<|begin_of_text|>",
+        eos_token="<|eot_id|>",
+        additional_special_tokens=["<|image|>", "<|python_tag|>"],
+    )
+    config = transformers.MllamaConfig(
+        text_config={
+            **_text(tokenizer, num_hidden_layers=3, rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
+            "cross_attention_layers": [1],
+        },
+        vision_config={
+            "hidden_size": WIDTH,
+            "intermediate_size": INNER,
+            "num_hidden_layers": 2,
+            "num_global_layers": 1,
+            "attention_heads": 4,
+            "image_size": PIXELS,
+            "patch_size": PATCH,
+            "max_num_tiles": 4,
+            "intermediate_layers_indices": [0],
+            "vision_output_dim": 2 * WIDTH,
+            "supported_aspect_ratios": [[1, 1], [1, 2], [1, 3], [1, 4], [2, 1], [2, 2], [3, 1], [4, 1]],
+        },
+        image_token_index=tokenizer.convert_tokens_to_ids("<|image|>"),
+    )
+    processor = transformers.MllamaProcessor(
+        image_processor=transformers.MllamaImageProcessor(size=_side(), max_image_tiles=4),
+        tokenizer=tokenizer,
+        chat_template=templates.VICUNA.replace("<image>\n", "<|image|>"),
+    )
+    return _network("MllamaForConditionalGeneration", config, tokenizer, "<|eot_id|>"), processor

@@ -318,7 +318,7 @@ def load_network(
     import torch
     from transformers import AutoModelForImageTextToText
 
-    from unsee.models.quantized import quantization
+    from unsee.models.quantized import keep_differentiable, quantization
 
     if dtype not in DTYPES:
         raise ConfigError(f"there is no dtype {dtype!r}; {nearest(dtype, list(DTYPES))}")
@@ -347,7 +347,10 @@ def load_network(
     if missing:
         # transformers would fill these with random numbers.
         raise CheckpointError(f"{source} lacks {len(missing)} weights ({missing[0]}, ...); save or copy it again")
-    return (network if quantized else network.to(place)).eval()
+    if quantize is None:
+        return network.to(place).eval()
+    keep_differentiable(network)
+    return network.eval()
 
 
 def load_processor(source: Path | str, *, hub: bool = False) -> Any:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from unsee.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from unsee.models.checkpoints import Dtype, Quantize
     from unsee.models.model import Model
 
@@ -37,6 +39,18 @@ def quantization(quantize: Quantize, dtype: Dtype) -> Any:
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )
+
+
+def keep_differentiable(network: nn.Module) -> None:
+    """Keep 4-bit layers in the layout that gradients pass through.
+
+    On some CPUs bitsandbytes 0.50 repacks a layer when it first answers, and later training passes through it without gradients.
+    """
+    from bitsandbytes.nn import Linear4bit
+
+    for module in network.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
 
 
 def is_quantized(model: Model) -> bool:
