@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from unsee.command_line import DONE, FAILED, Count, File, Flag, NameOrFolder, Share, TestImage, console, say
+from unsee.command_line import DONE, FAILED, Bits, Count, File, Flag, NameOrFolder, Share, TestImage, console, say
 from unsee.errors import ConfigError, DataError
 
 
@@ -110,7 +110,7 @@ def check_model(
     model: Annotated[str, tyro.conf.Positional],
     *,
     hub: Flag = False,
-    quantize: Annotated[Literal["4bit", "8bit"] | None, tyro.conf.arg(metavar="4bit|8bit")] = None,
+    quantize: Bits = None,
 ) -> int:
     """Find out by short passes what works with a model, and say why something does not.
 

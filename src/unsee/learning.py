@@ -138,7 +138,9 @@ def learn(
         ConfigError: the ratio selects nobody or everybody, or the model lacks a part of `options.modules`.
     """
     from unsee.models.lora import attach, copied
+    from unsee.models.quantized import refuse_moving
 
+    refuse_moving(model, "learning, which hands back plain weights,")
     options = options or LearnOptions()
     samples = taught(benchmark, modality=options.learn_modality, ratio=ratio, draw=draw)
     general = benchmark.replay() if options.replay else []

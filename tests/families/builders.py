@@ -1,7 +1,7 @@
 """Tiny random-weight models of real classes, with their real processors, built here: no hub, no download.
 
-Each function makes (network, processor) of one family in the form its checkpoints carry: classes, special tokens, chat template,
-what the tokenizer adds by itself. Sizes are the smallest the classes take; `FAMILIES` lists them.
+Each function makes (network, processor) of one family in the form its checkpoints carry: classes, special tokens, chat
+template, what the tokenizer adds by itself. Sizes are the smallest the classes take; `FAMILIES` lists them.
 """
 
 from __future__ import annotations

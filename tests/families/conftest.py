@@ -1,4 +1,4 @@
-"""Models of many families. These tests import torchvision, which others must not see: processors then choose another backend."""
+"""Models of many families. Their tests import torchvision, which others must not see: processors then take another backend."""
 
 from __future__ import annotations
 

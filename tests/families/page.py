@@ -19,35 +19,8 @@ PAGE = ROOT / "docs" / "models.md"
 COLUMNS = ("learn", "full weights", "LoRA language", "LoRA projector", "LoRA vision", "LoRA all-linear", "4-bit base")
 COLUMNS += ("shared prefix", "lens", "cached reference")
 
-_HEAD = """# Models
-
-Any model that `AutoModelForImageTextToText` and `AutoProcessor` load can be taught, made to forget, asked and attacked; [bring your own model](bring-your-own-model.md) says how.
-Nothing in the package knows a family, PaliGemma's missing chat template aside (`models/special_cases.py`); what works is found out on the model itself.
-
-No pretrained weights of these families were at hand. The table is about **their classes and processors**: tiny models with random weights, built from the classes of
-transformers with the family's own processor, special tokens and form of chat template. It says that the mechanics are right, not how well a trained model unlearns. `make models-page`
-runs every cell and writes this page; tests run them again and compare the rows.
-
-"""
-_FOOT = """
-- **learn**: two steps of fine-tuning lower the loss. **full weights**: one step of gradient ascent moves the decoder's own weights and no other.
-- **LoRA ...**: one step moves the adapters of exactly that part. `Scope(modules=...)` in Python, `unlearn.modules` in an experiment.
-- **4-bit base**: adapters on the decoder of a base whose linear layers are in 4 bits learn, and the base answers (`load_model(..., quantize="4bit")`, extra `quant`).
-- **shared prefix**: questions about one picture share its tokens in one row, with the same likelihoods to 1e-4. Without it every question gets a row of its own, which costs time and
-  changes nothing else.
-- **lens**: hidden layers can be read, which lens attacks and defences need. **cached reference**: likelihoods of the start model, computed once, equal those computed in place.
-
-Besides, for every family in the table, tests compare token ids and pictures with the family's own processor, likelihoods and greedy responses with plain transformers, batches of
-one and four with pictures of several sizes, take a step by every method, run every attack, and load saved weights and adapters in plain transformers and peft.
-
-## Not in the table
-
-- **Llama-3.2-Vision (Mllama)**: pictures enter by cross-attention with a mask of its own per row, which batches here do not make. Questions without pictures work; others are refused
-  with one line.
-- **LLaVA-Med** and other conversions of LLaVA-1.5 have LLaVA's classes; their rows are those of LLaVA-1.5.
-- **SmolVLM** has Idefics3's form and a processor of its own that also wants `num2words`; load it with its own processor where that is installed.
-- Several pictures in one question are shown one by one, as if each stood alone. LLaVA-OneVision's own processor shows fewer tokens of each then.
-"""
+FORM = Path(__file__).parent / "models_page.md"
+"""The page with a place for the rows."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +128,7 @@ def written(rows: list[Row]) -> str:
     """The whole page."""
     columns = ["family", "classes", *COLUMNS, "why not"]
     table = [f"| {' | '.join(columns)} |", f"|{'|'.join(['---'] * len(columns))}|", *(one.line() for one in rows)]
-    return _HEAD + "\n".join(table) + "\n" + _FOOT
+    return FORM.read_text(encoding="utf-8").replace("{rows}", "\n".join(table))
 
 
 def main() -> None:

@@ -76,9 +76,7 @@ def chatml(image: str, *, system: str = "") -> str:
     """
     default = ""
     if system:
-        default = (
-            "{% if messages[0].role != 'system' %}<|im_start|>system\n" + system + "{{ '<|im_end|>\n' }}{% endif %}"
-        )
+        default = "{% if messages[0].role != 'system' %}<|im_start|>system\n" + system + "{{ '<|im_end|>\n' }}{% endif %}"
     return (
         default + "{% for message in messages %}<|im_start|>{{ message.role }}\n"
         "{% for part in message.content %}{% if part.type == 'image' %}" + image.replace("\n", "{{ '\n' }}") + "{% else %}"

@@ -24,18 +24,20 @@ def inputs(model: Model, sample: Sample, answered: str = "") -> Any:
     pictures = [image.open() for image in sample.images]
     if model.processor.chat_template is None:
         if not pictures:
-            made = model.processor.tokenizer(f"<bos>{sample.question}\n{answered}", return_tensors="pt", add_special_tokens=False)
+            made = model.processor.tokenizer(
+                f"<bos>{sample.question}\n{answered}", return_tensors="pt", add_special_tokens=False
+            )
             kinds = torch.zeros_like(made["input_ids"])
             start = len(model.processor.tokenizer(f"<bos>{sample.question}\n", add_special_tokens=False)["input_ids"])
             kinds[:, start:] = 1
             return {**made, "token_type_ids": kinds}
-        made = model.processor(
-            text=f"<image>{sample.question}", suffix=answered or None, images=pictures, return_tensors="pt"
-        )
+        made = model.processor(text=f"<image>{sample.question}", suffix=answered or None, images=pictures, return_tensors="pt")
         made.pop("labels")
         return made
     content = [*({"type": "image"} for _ in pictures), {"type": "text", "text": sample.question}]
-    text = model.processor.apply_chat_template([{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True)
+    text = model.processor.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+    )
     bos = model.processor.tokenizer.bos_token
     text += f" {answered}" if answered and model.prompter._spaced else answered
     return model.processor(

@@ -1,4 +1,4 @@
-"""What each family is shown: prompts as text files, ids and pictures as its own processor makes them, and which tokens count."""
+"""What each family is shown: prompts as text files, ids and pictures as its own processor makes them; which tokens count."""
 
 from __future__ import annotations
 

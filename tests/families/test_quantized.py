@@ -9,6 +9,7 @@ import torch
 
 import builders
 import unsee
+from run_fixtures import write_people
 from unsee.errors import ConfigError
 from unsee.learning import training_accuracy
 from unsee.methods import Scope
@@ -58,7 +59,7 @@ def test_an_adapter_above_quantized_weights(folder: Path, shown: list[Sample], t
 
 @pytest.mark.slow
 def test_answering_first_changes_no_gradient(folder: Path, shown: list[Sample]) -> None:
-    """bitsandbytes repacks weights for inference on some CPUs, and gradients would stop there."""
+    """On some CPUs bitsandbytes repacks weights for inference, and gradients would stop there."""
     pytest.importorskip("bitsandbytes")
     options = TrainOptions(steps=2, batch_size=4, learning_rate=1e-2)
     fresh, asked = (load_checkpoint(folder, quantize="4bit") for _ in range(2))
@@ -72,10 +73,12 @@ def test_answering_first_changes_no_gradient(folder: Path, shown: list[Sample]) 
 def test_what_quantized_weights_do_not_allow(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
     model = unsee.load_model(folder, quantize="4bit")
-    with pytest.raises(ConfigError, match="training the weights themselves would change the quantized weights.*use LoRA"):
+    with pytest.raises(ConfigError, match=r"training the weights themselves would change the quantized weights.*use LoRA"):
         attach(model, Scope(rank=None))
     with pytest.raises(ConfigError, match="merging an adapter would change"):
         copied(attach(model, Scope(rank=2)))
+    with pytest.raises(ConfigError, match="learning, which hands back plain weights, would change"):
+        unsee.learn(model, unsee.load_benchmark(write_people(tmp_path / "people")))
     with pytest.raises(ConfigError, match="save an adapter"):
         model.save(tmp_path / "whole")
     assert not (tmp_path / "whole").exists()

@@ -308,7 +308,7 @@ class Engine:
 
 
 def _stop_ids(model: Model) -> frozenset[int]:
-    """Tokens that end a response: the tokenizer's end of sequence, the checkpoint's own, and what answers are trained to end with."""
+    """Tokens that end a response: the tokenizer's end of sequence, the checkpoint's own, and what ends trained answers."""
     stops = {model.prompter.tokenizer.eos_token_id, model.prompter.end_id}
     own = model.base.generation_config.eos_token_id
     stops |= set(own) if isinstance(own, list) else {own}

@@ -188,8 +188,7 @@ def _mergers(network: Any) -> list[str]:
     return [
         f"{path}.{name}"
         for name, child in children.items()
-        if name != largest
-        and any(isinstance(part, torch.nn.Linear) and part.out_features == width for part in child.modules())
+        if name != largest and any(isinstance(part, torch.nn.Linear) and part.out_features == width for part in child.modules())
     ]
 
 

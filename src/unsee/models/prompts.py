@@ -221,8 +221,8 @@ class Prompter:
             made = self._processed(self.image_token, image.open())
             if _CROSS_ATTENTION in made:
                 raise ConfigError(
-                    f"{type(self.processor).__name__} shows pictures by cross-attention ({_CROSS_ATTENTION}), which batches here "
-                    "do not make; use a model that reads pictures as tokens, or ask without pictures"
+                    f"{type(self.processor).__name__} shows pictures by cross-attention ({_CROSS_ATTENTION}), which batches "
+                    "here do not make; use a model that reads pictures as tokens, or ask without pictures"
                 )
             self._placeholders[key] = self._placeholder(made["input_ids"][0].tolist())
             self._pictures[key] = {name: made[name] for name in made if name not in _NOT_OF_A_PICTURE}

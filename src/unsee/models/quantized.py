@@ -44,7 +44,7 @@ def quantization(quantize: Quantize, dtype: Dtype) -> Any:
 def keep_differentiable(network: nn.Module) -> None:
     """Keep 4-bit layers in the layout that gradients pass through.
 
-    On some CPUs bitsandbytes 0.50 repacks a layer when it first answers, and later training passes through it without gradients.
+    On some CPUs bitsandbytes 0.50 repacks a layer when it first answers; later training passes through it without gradients.
     """
     from bitsandbytes.nn import Linear4bit
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -93,7 +93,7 @@ def check(model: Model) -> Features:
         pictures=_verdict(model, _check_pictures),
         shared_prefix=model.shared_prefix,
         lens=_verdict(model, _check_lens),
-        **{name: _verdict(model, lambda model, part=part: _check_scope(model, part)) for name, part in parts.items()},
+        **{name: _verdict(model, partial(_check_scope, part=part)) for name, part in parts.items()},
     )
 
 
