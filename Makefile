@@ -8,16 +8,25 @@ TORCH_INDEX ?=
 TEST_WORKERS ?= 2
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint install numbers clean
+.PHONY: demo test test-families test-all models-page lint install numbers clean
 
 demo: $(VENV)/.installed
 	$(BIN)/unsee demo
 
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(TEST_WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/families -m "not slow" -n $(TEST_WORKERS) --dist loadfile
+
+# Tiny models of every family; in a process of their own, because they import torchvision.
+test-families: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/families -m slow -n $(TEST_WORKERS)
+
+models-page: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python tests/families/page.py
 
 test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/families
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests perf studies
@@ -29,6 +38,8 @@ numbers: $(VENV)/.installed-dev
 
 install: $(VENV)/.installed
 
+# torchvision goes into a folder that only tests look at: the usual index has no build for CPU torch, and the one it has cannot be
+# imported without help (tests/families/test_only_torchvision.py). Some processors of other families need it.
 # The torch wheel named in constraints.txt is installed first, so that nothing pulls another build.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +50,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(VENV)/tests-only $(TORCH_INDEX) -c constraints.txt torchvision
 	touch $@
 
 clean:

@@ -267,7 +267,12 @@ COMMANDS: Commands = {
     "attack": cli_attack.attack,
     "score": score,
     "report": report,
-    "models": {"list": cli_lists.list_models, "train": cli_lists.train_model, "card": cli_lists.model_card},
+    "models": {
+        "list": cli_lists.list_models,
+        "check": cli_lists.check_model,
+        "train": cli_lists.train_model,
+        "card": cli_lists.model_card,
+    },
     "list": cli_lists.list_names,
 }
 """Every command by name."""

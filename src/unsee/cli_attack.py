@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from unsee.command_line import DONE, Flag, Overrides, console, say
+from unsee.command_line import DONE, Bits, Flag, Overrides, console, say
 from unsee.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def attack(
     budget: int = 50,
     set_: Overrides = (),
     batch_size: int = 16,
+    hub: Flag = False,
+    quantize: Bits = None,
     seed: int = 0,
     dry_run: Flag = False,
 ) -> int:
@@ -43,6 +45,8 @@ def attack(
         budget: candidates that are kept of each fact.
         set_: options of the attack, for example k=2 or layers=[4,6,8].
         batch_size: questions asked at once; results do not depend on it.
+        hub: download the model unless it is on this machine.
+        quantize: load the weights in 4 or 8 bits.
         seed: of random responses and of training.
         dry_run: print what would be attacked, and do nothing.
     """
@@ -62,7 +66,7 @@ def attack(
     with ConsoleDisplay(console()) as display:
         display.plan(1)
         display.job(f"attacking by {chosen.name}")
-        loaded = load_model(model)
+        loaded = load_model(model, hub=hub, quantize=quantize)
         found = attack_all(
             loaded,
             samples,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from unsee.command_line import DONE, FAILED, Count, File, Flag, NameOrFolder, Share, TestImage, console, say
+from unsee.command_line import DONE, FAILED, Bits, Count, File, Flag, NameOrFolder, Share, TestImage, console, say
 from unsee.errors import ConfigError, DataError
 
 
@@ -104,6 +104,30 @@ def list_models() -> int:
         state = f"{size:.1f} MiB of weights in {folder}" if size else f"not shipped; `{command}` makes it"
         say(f"{name:<9}{state}")
     return DONE
+
+
+def check_model(
+    model: Annotated[str, tyro.conf.Positional],
+    *,
+    hub: Flag = False,
+    quantize: Bits = None,
+) -> int:
+    """Find out by short passes what works with a model, and say why something does not.
+
+    Args:
+        model: a model folder, the name of an embedded model, or with --hub a name of the Hugging Face Hub.
+        hub: download the model unless it is on this machine.
+        quantize: load the weights in 4 or 8 bits.
+    """
+    import warnings
+
+    from unsee.models.loading import load_model
+
+    with warnings.catch_warnings(action="ignore"):  # the same is said below
+        found = load_model(model, hub=hub, quantize=quantize).features
+    for name, feature in found.items():
+        say(f"{name:<14}{'yes' if feature.available else f'no: {feature.reason}'}")
+    return FAILED if found.missing() else DONE
 
 
 def train_model(

@@ -14,6 +14,7 @@ import tyro
 from unsee.answering import ShotSource
 from unsee.command_line import (
     DONE,
+    Bits,
     Count,
     File,
     FileOrFolder,
@@ -58,7 +59,7 @@ def learn(
         benchmark: name of a benchmark, or a folder of official files or JSON lines.
         out: folder for the checkpoint; an interrupted call goes on from it.
         data: folder with the files of a benchmark that has some, such as mllmu-bench or unlok-vqa.
-        hub: download mllmu-bench unless it is on this machine.
+        hub: download the model, or mllmu-bench, unless it is on this machine.
         skip_invalid: go on without rows of official files that cannot be used.
         model: name of an embedded model, or a model folder.
         forget_ratio: leave this share of the subjects out.
@@ -79,7 +80,7 @@ def learn(
         display.job(f"learning {loaded.name}")
         with _saving(out) as state:
             made = learn(
-                load_model(model),
+                load_model(model, hub=hub),
                 loaded,
                 ratio=forget_ratio,
                 draw=draw,
@@ -109,6 +110,7 @@ def unlearn(
     modality: Modality = "mixed",
     loss_mask: Literal["answer", "answer_and_question", "all"] = "answer",
     lora: Count = 16,
+    quantize: Bits = None,
     reference_model: NameOrFolder = None,
     set_: Overrides = (),
     seed: int = 0,
@@ -124,13 +126,14 @@ def unlearn(
         retain: JSON lines with what to keep.
         benchmark: name of a benchmark, or a folder of official files or JSON lines, instead of --forget and --retain.
         data: folder with the files of a benchmark that has some, such as mllmu-bench or unlok-vqa.
-        hub: download mllmu-bench unless it is on this machine.
+        hub: download the model, or mllmu-bench, unless it is on this machine.
         skip_invalid: go on without rows of official files that cannot be used.
         forget_ratio: share of the benchmark's subjects to forget.
         draw: which subjects.
         modality: what the unlearning questions show: pictures, text only, or both.
         loss_mask: which tokens count.
         lora: rank of the adapter; none moves the weights themselves.
+        quantize: keep the weights below the adapter in 4 or 8 bits.
         reference_model: model tuned on the retain data only, for methods that compare with one.
         set_: settings of the method or its training, for example beta=0.1 or learning_rate=1e-4.
         seed: of the order of samples and of the adapter.
@@ -156,14 +159,14 @@ def unlearn(
         display.job(f"unlearning by {method}")
         with _saving(out) as state:
             done = unlearn_with_report(
-                load_model(model),
+                load_model(model, hub=hub, quantize=quantize),
                 forget=forgotten,
                 retain=kept,
                 method=plan.method,
                 options=replace(plan.options, seed=seed, loss_mask=loss_mask),
                 scope=Scope(rank=lora) if plan.method.scope is None else None,
                 resume=state,
-                reference_model=load_model(reference_model) if reference_model else None,
+                reference_model=load_model(reference_model, hub=hub) if reference_model else None,
                 in_place=True,
                 progress=display.stage("unlearning"),
             )
@@ -187,6 +190,7 @@ def answer(
     shots: ShotSource = "evaluated",
     batch_size: int = 16,
     truth_ratio: bool = True,
+    quantize: Bits = None,
     seed: int = 0,
     dry_run: Flag = False,
 ) -> int:
@@ -198,7 +202,7 @@ def answer(
         benchmark: name of a benchmark, or a folder of official files or JSON lines.
         data: JSON lines file instead of a benchmark; or the folder of one that has files, such as mllmu-bench or unlok-vqa.
         test_image: which of the three pictures of a test question of mllmu-bench are shown; all by default.
-        hub: download mllmu-bench unless it is on this machine.
+        hub: download the model, or mllmu-bench, unless it is on this machine.
         skip_invalid: go on without rows of official files that cannot be used.
         forget_ratio: forget request that decides the sets; without it everybody is retained.
         draw: which subjects the request names.
@@ -206,6 +210,7 @@ def answer(
         shots: whom few-shot prompts of official show: people of the set that is asked, of the retain set, or nobody.
         batch_size: questions asked at once; results do not depend on it.
         truth_ratio: also score wrong answers.
+        quantize: load the weights in 4 or 8 bits.
         seed: decides what a protocol draws at random.
         dry_run: print sample counts, and do nothing.
     """
@@ -229,7 +234,7 @@ def answer(
         display.plan(1)
         display.job("answering")
         records = answer(
-            load_model(model),
+            load_model(model, hub=hub, quantize=quantize),
             samples,
             protocols=protocols,
             batch_size=batch_size,

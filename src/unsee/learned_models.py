@@ -137,6 +137,7 @@ class LearnedModels:
 
     def _load(self, one: LearnedName) -> Model:
         """A learned model, always read back, so that a resumed run goes on with exactly the same weights."""
+        from unsee.models.checkpoints import load_checkpoint
         from unsee.models.loading import load_model
 
         if not self._teaches:
@@ -144,7 +145,7 @@ class LearnedModels:
                 return self.start
             assert self.experiment.learn.gold_model is not None
             return load_model(self.experiment.learn.gold_model)
-        model = load_model(self.folder.model(one.name))
+        model = load_checkpoint(self.folder.model(one.name))
         model.name = one.name
         return model
 

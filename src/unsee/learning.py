@@ -138,7 +138,9 @@ def learn(
         ConfigError: the ratio selects nobody or everybody, or the model lacks a part of `options.modules`.
     """
     from unsee.models.lora import attach, copied
+    from unsee.models.quantized import refuse_moving
 
+    refuse_moving(model, "learning, which hands back plain weights,")
     options = options or LearnOptions()
     samples = taught(benchmark, modality=options.learn_modality, ratio=ratio, draw=draw)
     general = benchmark.replay() if options.replay else []
@@ -166,7 +168,7 @@ def training_accuracy(model: Model, samples: Sequence[Sample], *, progress: Adva
     items = encode_samples(samples, model.prompter)
     with evaluating(model):
         for first in range(0, len(items), _ASKED_AT_ONCE):
-            batch = collate(items[first : first + _ASKED_AT_ONCE], prompter=model.prompter)
+            batch = collate(items[first : first + _ASKED_AT_ONCE], prompter=model.prompter, pack=model.packs())
             best = model.answer_logits(batch).argmax(-1).cpu()
             wrong = torch.zeros(batch.size, dtype=torch.long).index_add(0, batch.owner, (best != batch.target).long())
             right += int((wrong == 0).sum())

@@ -24,24 +24,27 @@ class LikelihoodProbe:
     """How likely the right answers are: exp(mean log-probability per answer token), averaged over samples.
 
     Called with a model it returns `{"probe_forget": ..., "probe_retain": ...}`, None for a side without samples. Batches are
-    made once, packed, and run without gradients.
+    made once, at the first call, packed where the model can, and run without gradients.
     """
 
     def __init__(
         self, prompter: Prompter, forget_samples: Sequence[Sample], retain_samples: Sequence[Sample] = (), *, pack: bool = True
     ) -> None:
-        from unsee.models.batches import collate
         from unsee.models.questions import encode_samples
 
+        self._prompter, self._pack = prompter, pack
+        sides = {"probe_forget": forget_samples, "probe_retain": retain_samples}
+        self._items = {side: encode_samples(samples, prompter) for side, samples in sides.items()}
         self._batches: dict[str, list[Batch]] = {}
-        for side, samples in (("probe_forget", forget_samples), ("probe_retain", retain_samples)):
-            items = encode_samples(samples, prompter)
-            self._batches[side] = [
-                collate(items[first : first + _PROBED_AT_ONCE], prompter=prompter, pack=pack)
-                for first in range(0, len(items), _PROBED_AT_ONCE)
-            ]
 
     def __call__(self, model: Model) -> dict[str, float | None]:
+        from unsee.models.batches import collate
+
+        for side, items in self._items.items() if not self._batches else ():
+            self._batches[side] = [
+                collate(items[first : first + _PROBED_AT_ONCE], prompter=self._prompter, pack=model.packs(self._pack))
+                for first in range(0, len(items), _PROBED_AT_ONCE)
+            ]
         return {side: self._mean_probability(model, batches) for side, batches in self._batches.items()}
 
     @staticmethod

@@ -98,7 +98,7 @@ class TrainingData:
             method,
             encoded,
             mask=self.mask,
-            pack=self.options.pack,
+            pack=self.model.packs(self.options.pack),
             max_row_tokens=self.options.max_row_tokens,
             reference_model=reference_model,
         )
@@ -147,7 +147,7 @@ class TrainingData:
             [self.encoded[side][index] for index in planned.items],
             prompter=self.model.prompter,
             mask=self.mask,
-            pack=self.options.pack,
+            pack=self.model.packs(self.options.pack),
             max_tokens=self.options.max_row_tokens,
             keys=planned.keys,
         )

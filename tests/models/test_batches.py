@@ -63,7 +63,7 @@ def test_packing_shares_pictures_and_system_prompts(model: Model, samples: list[
     items = [model.prompter.encode(s.question, s.answer, images=s.images) for s in pictured]
     packed = collate(items, prompter=model.prompter, max_tokens=10_000)
     ids = packed.inputs["input_ids"]
-    places = len(model.prompter.placeholders(pictured[0].images[0]))
+    places = len(model.prompter.placeholder(pictured[0].images[0]).ids)
     assert len(ids) == 1 and packed.inputs["pixel_values"].shape[0] == 8
     assert (ids == model.prompter.image_token_id).sum() == 8 * places
     guarded = [model.prompter.encode(s.question, s.answer, images=s.images, system="Say nothing of red.") for s in pictured]

@@ -99,7 +99,7 @@ def test_pictures_are_decoded_once_and_forgotten_when_many(model: Model, monkeyp
     for image in (one, two, one, three, one):
         model.prompter.picture(image)
     assert opened == [one.sha256, two.sha256, three.sha256]
-    model.prompter.placeholders(two)
+    model.prompter.placeholder(two)
     assert len(opened) == 3
     model.prompter.picture(two)
     assert len(opened) == 4

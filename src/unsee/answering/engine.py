@@ -16,7 +16,7 @@ from unsee.answering.sampling import Draw, SampledTokens, random_numbers
 from unsee.answering.shared_prompts import Piece, SharedPrompt
 from unsee.answering.views import Outcome, View
 from unsee.errors import DataError
-from unsee.models.batches import Batch, collate, picture_inputs
+from unsee.models.batches import Batch, collate, picture_inputs, token_types
 from unsee.models.lens import Lens
 from unsee.models.prompts import ROW_TOKENS, Encoded
 
@@ -119,7 +119,7 @@ class Engine:
         self.seed = seed
         self.batch_size = batch_size
         self.max_new_tokens = max_new_tokens
-        self.pack = pack
+        self.pack = model.packs(pack)
         self.stops = _stop_ids(model)
         self._continuations: dict[str, Continuation] = {}
         self._shares: bool | None = None
@@ -137,7 +137,7 @@ class Engine:
             self._lens = Lens(self.model)
         try:
             ids = prompter.ids(view.prompt, view.images, special_tokens=view.special_tokens)
-            after_pictures = prompter.ids(view.prompt.rpartition(prompter.image_token)[2]) if view.images else ids
+            places = prompter.picture_places(ids, view.images)
         except ValueError as error:
             raise DataError(f"sample {sample.id}: {error}") from error
         room = self.model.max_positions - len(ids)
@@ -150,7 +150,8 @@ class Engine:
                 f"than the {self.model.max_positions} of {self.model.name}'s context; shorten the question{fewer}"
             )
         new_tokens = view.new_tokens or min(self.max_new_tokens, view.max_new_tokens or self.max_new_tokens, room)
-        return Job(sample, protocol, view, ids, len(ids) - len(after_pictures), new_tokens, self._beginning(view, ids))
+        prefix = places[-1].stop if places else 0
+        return Job(sample, protocol, view, ids, prefix, new_tokens, self._beginning(view, ids))
 
     def _beginning(self, view: View, ids: tuple[int, ...]) -> Piece:
         """The tokens of a prompt that its shared text makes on its own; at least one is left to go on from."""
@@ -279,7 +280,8 @@ class Engine:
         pad = prompter.tokenizer.pad_token_id or 0
         ids = torch.tensor([[pad] * (length - len(job.ids)) + list(job.ids) for job in jobs])
         seen = torch.tensor([[0] * (length - len(job.ids)) + [1] * len(job.ids) for job in jobs])
-        inputs = {"input_ids": ids, "attention_mask": seen, **picture_inputs([job.view.images for job in jobs], prompter)}
+        inputs = {"input_ids": ids, "attention_mask": seen, **token_types(ids, prompter)}
+        inputs |= picture_inputs([job.view.images for job in jobs], prompter)
         # Written out, because values left open are filled in from the checkpoint's own generation settings.
         config = GenerationConfig(
             max_new_tokens=new_tokens,
@@ -306,8 +308,8 @@ class Engine:
 
 
 def _stop_ids(model: Model) -> frozenset[int]:
-    """Tokens that end a response: the tokenizer's end of sequence and the checkpoint's own."""
-    stops = {model.prompter.tokenizer.eos_token_id}
+    """Tokens that end a response: the tokenizer's end of sequence, the checkpoint's own, and what ends trained answers."""
+    stops = {model.prompter.tokenizer.eos_token_id, model.prompter.end_id}
     own = model.base.generation_config.eos_token_id
     stops |= set(own) if isinstance(own, list) else {own}
     return frozenset(int(token) for token in stops if token is not None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from unsee.models.batches import picture_inputs
+from unsee.models.batches import picture_inputs, token_types
 
 if TYPE_CHECKING:
     from unsee.models.model import Model
@@ -82,6 +82,6 @@ class SharedPrompt:
         cache: Any = None,
     ) -> Any:
         inputs = {"input_ids": ids, "attention_mask": seen} | ({} if places is None else {"position_ids": places})
-        inputs |= picture_inputs(pictures, self.model.prompter)
+        inputs |= token_types(ids, self.model.prompter) | picture_inputs(pictures, self.model.prompter)
         inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
         return self.model.base(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)

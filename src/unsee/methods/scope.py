@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Part = Literal["language", "projector", "vision", "all-linear", "mlp-down"]
+"""What `Scope.modules` may name besides paths."""
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -17,6 +20,6 @@ class Scope:
         rank: of LoRA adapters on the linear layers of the modules; None moves the modules' own weights.
     """
 
-    modules: Literal["language", "projector", "vision", "all-linear", "mlp-down"] | tuple[str, ...] = "language"
+    modules: Part | tuple[str, ...] = "language"
     layers: tuple[int | float, ...] | None = None
     rank: int | None = 16

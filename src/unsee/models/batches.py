@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from unsee.models.prompts import ROW_TOKENS
 
@@ -85,13 +86,10 @@ class _Path:
         # An item that is all prompt still needs its last token.
         ids = item.ids[:-1] if len(item.ids) > item.prompt_length else item.ids
         symbols: list[int | str] = list(ids)
-        found, start = [], 0
-        for image in item.pictures:
-            places = prompter.placeholders(image)
-            start = next(i for i in range(start, len(ids)) if ids[i : i + len(places)] == places)
-            symbols[start : start + len(places)] = [image.sha256] * len(places)
-            found.append((start, image))
-            start += len(places)
+        found = []
+        for image, place in zip(item.pictures, prompter.picture_places(ids, item.pictures), strict=True):
+            symbols[place.start : place.stop] = [image.sha256] * len(place)
+            found.append((place.start, image))
         return cls(ids, tuple(symbols), item.prompt_length, item.question_start, tuple(found))
 
 
@@ -195,10 +193,12 @@ def collate(
             seats[index] = (r, node)
     edges: list[tuple[int, int, int, int]] = []
     for index, (item, (r, node)) in enumerate(zip(items, seats, strict=True)):
-        counted = item.counted(mask)
-        for place, token in zip(rows[r].path(node, counted.start - 1), item.ids[counted], strict=False):
-            if token != prompter.image_token_id or counted.start >= item.prompt_length:
-                edges.append((r, place, token, index))
+        counted, shown = item.counted(mask), set[int]()
+        if counted.start < item.prompt_length:
+            shown = {i for place in prompter.picture_places(item.ids, item.pictures) for i in place}
+        for i, place in enumerate(rows[r].path(node, counted.start - 1)[: counted.stop - counted.start], start=counted.start):
+            if i not in shown:
+                edges.append((r, place, item.ids[i], index))
     at, position, target, owner = torch.tensor(edges, dtype=torch.long).reshape(-1, 4).unbind(1)
     inputs: dict[str, Any] = {"input_ids": torch.from_numpy(input_ids)}
     if pack:
@@ -209,6 +209,10 @@ def collate(
     else:
         lengths = torch.tensor([len(row.tokens) for row in rows])
         inputs["attention_mask"] = (torch.arange(length)[None] < lengths[:, None]).long()
+        answers = torch.tensor([item.prompt_length for item in items])
+        inputs |= token_types(inputs["input_ids"], prompter, answers_at=answers, lengths=lengths)
+    if pack:
+        inputs |= token_types(inputs["input_ids"], prompter)
     inputs |= picture_inputs([row.pictures for row in rows], prompter)
     return Batch(inputs, at, position, target, owner, size=len(items), keys=tuple(keys))
 
@@ -218,7 +222,42 @@ def picture_inputs(pictures: Sequence[Sequence[Any]], prompter: Prompter) -> dic
     made = [prompter.picture(image)[1] for row in pictures for image in row]
     if not made:
         return {}
-    return {name: torch.cat([inputs[name] for inputs in made]) for name in made[0]}
+    return {name: _stacked([inputs[name] for inputs in made]) for name in made[0]}
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """Pictures one after the other; smaller ones and those of fewer tiles are padded with zeros, as processors do."""
+    shape = [max(sizes) for sizes in zip(*(tensor.shape[1:] for tensor in tensors), strict=True)]
+    made = [
+        tensor
+        if list(tensor.shape[1:]) == shape
+        else functional.pad(
+            tensor, [n for size, full in zip(tensor.shape[:0:-1], shape[::-1], strict=True) for n in (0, full - size)]
+        )
+        for tensor in tensors
+    ]
+    return torch.cat(made)
+
+
+def token_types(
+    ids: Tensor, prompter: Prompter, *, answers_at: Tensor | None = None, lengths: Tensor | None = None
+) -> dict[str, Tensor]:
+    """`token_type_ids` and the like, for networks whose processor makes them.
+
+    Args:
+        ids: [rows, tokens].
+        answers_at, lengths: [rows]; where answers begin and rows end, where there are answers.
+    """
+    made = {}
+    for name, kinds in prompter.token_types.items():
+        types = torch.zeros_like(ids)
+        for token, kind in kinds.items():
+            types[ids == token] = kind
+        if name == "token_type_ids" and answers_at is not None and lengths is not None and prompter.special_case.answer_type:
+            place = torch.arange(ids.shape[1])[None]
+            types[(place >= answers_at[:, None]) & (place < lengths[:, None])] = prompter.special_case.answer_type
+        made[name] = types
+    return made
 
 
 def _plain_rows(items: Sequence[Encoded]) -> list[_Row]:

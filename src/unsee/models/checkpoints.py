@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from unsee.errors import CheckpointError, ConfigError, nearest
 from unsee.files import storage_problem, write_json
+from unsee.models.quantized import is_quantized
 from unsee.provenance import files_digest
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from unsee.models.model import Model
 
 Dtype = Literal["float32", "bfloat16", "float16"]
+Quantize = Literal["4bit", "8bit"]
 DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16", "float16")
 
 CONFIG, ADAPTER, BASE, METHOD = "config.json", "adapter_config.json", "base.json", "method.json"
@@ -88,6 +90,12 @@ def _save_weights(model: Model, folder: Path) -> None:
     """All weights of the network itself, in fp32."""
     import torch
 
+    if is_quantized(model):
+        raise ConfigError(
+            f"{model.name} holds quantized weights, which are not what its folder holds; save an adapter, "
+            "or load the model without quantize"
+        )
+
     state, cast = dict(_own_state(model)), dict[int, Any]()
     for name, tensor in state.items():
         # Tied weights must stay one tensor, or they would be written twice.
@@ -137,6 +145,8 @@ def _origin(model: Model) -> Path | None:
     noted = str(model.base.name_or_path)
     if not noted or not (Path(noted) / CONFIG).is_file():
         return None
+    if is_quantized(model):
+        return Path(noted)  # nothing moves quantized weights
     state = dict(_own_state(model))
     dtype = next((t.dtype for t in state.values() if t.is_floating_point()), torch.float32)
     # By content, because transformers renames weights on the way to the disk.
@@ -197,6 +207,7 @@ def load_checkpoint(
     dtype: Dtype = "float32",
     base: Path | str | None = None,
     name: str | None = None,
+    quantize: Quantize | None = None,
 ) -> Model:
     """Load a model folder; nothing in it is executed and nothing is fetched.
 
@@ -205,10 +216,11 @@ def load_checkpoint(
         dtype: of the weights in memory.
         base: folder of the weights below an adapter, where it is not the one the adapter notes.
         name: how results call the model; the folder's name by default.
+        quantize: keep linear layers in 4 or 8 bits; those of the base where the folder holds an adapter.
 
     Raises:
         CheckpointError: the folder is missing, incomplete, truncated or pickled, or an adapter's base is missing or changed.
-        ConfigError: an unknown dtype or device.
+        ConfigError: an unknown dtype or device, or a way to quantize that is not installed.
     """
     from unsee.models.model import Model
 
@@ -217,10 +229,10 @@ def load_checkpoint(
     if (directory / ADAPTER).is_file():
         from peft import PeftModel
 
-        below = load_checkpoint(_base_folder(directory, base), device=device, dtype=dtype)
+        below = load_checkpoint(_base_folder(directory, base), device=device, dtype=dtype, quantize=quantize)
         network = _loaded(directory, lambda: PeftModel.from_pretrained(below.network, str(directory)))
     else:
-        network = load_network(directory, device=device, dtype=dtype)
+        network = load_network(directory, device=device, dtype=dtype, quantize=quantize)
     model = Model(network.eval(), load_processor(directory), name=name or directory.resolve().name)
     if (directory / METHOD).is_file():
         from unsee.methods import from_description
@@ -299,10 +311,14 @@ def _base_folder(directory: Path, given: Path | str | None) -> Path:
     return folder
 
 
-def load_network(source: Path | str, *, device: str | None, dtype: Dtype, hub: bool = False) -> Any:
+def load_network(
+    source: Path | str, *, device: str | None, dtype: Dtype, hub: bool = False, quantize: Quantize | None = None
+) -> Any:
     """The plain transformers module of a folder, or of a Hub name with `hub`."""
     import torch
     from transformers import AutoModelForImageTextToText
+
+    from unsee.models.quantized import keep_differentiable, quantization
 
     if dtype not in DTYPES:
         raise ConfigError(f"there is no dtype {dtype!r}; {nearest(dtype, list(DTYPES))}")
@@ -311,6 +327,9 @@ def load_network(source: Path | str, *, device: str | None, dtype: Dtype, hub: b
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device {device!r} cannot be used ({str(error).splitlines()[0]}); give cpu or cuda") from error
+    quantized: dict[str, Any] = {}
+    if quantize is not None:
+        quantized = {"quantization_config": quantization(quantize, dtype), "device_map": {"": place}}
     loaded: Any = _loaded(
         source,
         lambda: AutoModelForImageTextToText.from_pretrained(
@@ -320,6 +339,7 @@ def load_network(source: Path | str, *, device: str | None, dtype: Dtype, hub: b
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            **quantized,
         ),
     )
     network, report = loaded
@@ -327,7 +347,10 @@ def load_network(source: Path | str, *, device: str | None, dtype: Dtype, hub: b
     if missing:
         # transformers would fill these with random numbers.
         raise CheckpointError(f"{source} lacks {len(missing)} weights ({missing[0]}, ...); save or copy it again")
-    return network.to(place).eval()
+    if quantize is None:
+        return network.to(place).eval()
+    keep_differentiable(network)
+    return network.eval()
 
 
 def load_processor(source: Path | str, *, hub: bool = False) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from unsee.models.checkpoints import (
     CONFIG,
     METHOD,
     Dtype,
+    Quantize,
     load_checkpoint,
     load_network,
     load_processor,
@@ -48,8 +50,18 @@ _DECIDING = (
 )
 
 
-def load_model(name_or_path: str | Path, *, device: str | None = None, dtype: Dtype = "float32", hub: bool = False) -> Model:
+def load_model(
+    name_or_path: str | Path,
+    *,
+    device: str | None = None,
+    dtype: Dtype = "float32",
+    hub: bool = False,
+    quantize: Quantize | None = None,
+) -> Model:
     """A network with its processor, ready to answer.
+
+    A model that does not come with this package is checked by a few short passes (`Model.features`); what does not work with it
+    is said in one line each, and everything else works.
 
     Args:
         name_or_path: an embedded model (`tiny`), a folder that plain transformers or peft loads (`./tiny` for one that is
@@ -57,24 +69,32 @@ def load_model(name_or_path: str | Path, *, device: str | None = None, dtype: Dt
         device: `cpu`, `cuda`, ...; a GPU if there is one when None.
         dtype: of the weights in memory.
         hub: allow names of the Hub and the download; nothing is fetched otherwise.
+        quantize: `4bit` or `8bit` weights below an adapter (QLoRA), by bitsandbytes.
 
     Raises:
         CheckpointError: no such model, or a folder that is incomplete, truncated or unsafe.
-        ConfigError: an unknown dtype or device.
+        ConfigError: an unknown dtype or device, or bitsandbytes is needed and not installed.
     """
     name = str(name_or_path)
     if name in EMBEDDED:
         folder = weights_folder(name)
-        return load_checkpoint(folder, device=device, dtype=dtype, name=_version(folder) or name)
+        return load_checkpoint(folder, device=device, dtype=dtype, name=_version(folder) or name, quantize=quantize)
     if Path(name_or_path).is_dir():
         folder = Path(name_or_path)
-        return load_checkpoint(folder, device=device, dtype=dtype, name=_version(folder))
+        return _checked(load_checkpoint(folder, device=device, dtype=dtype, name=_version(folder), quantize=quantize))
     if not hub:
         raise CheckpointError(_unknown(name))
     from unsee.models.model import Model
 
-    network = load_network(name, device=device, dtype=dtype, hub=True)
-    return Model(network, load_processor(name, hub=True), name=name.rpartition("/")[2])
+    network = load_network(name, device=device, dtype=dtype, hub=True, quantize=quantize)
+    return _checked(Model(network, load_processor(name, hub=True), name=name.rpartition("/")[2]))
+
+
+def _checked(model: Model) -> Model:
+    """Say what does not work with a model."""
+    for feature, reason in model.features.missing().items():
+        warnings.warn(f"{model.name} has no {feature}: {reason}", stacklevel=3)
+    return model
 
 
 def weights_folder(name: str) -> Path:

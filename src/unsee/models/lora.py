@@ -11,6 +11,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from unsee.errors import ConfigError, nearest
+from unsee.models.quantized import refuse_moving
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,6 +41,7 @@ def attach(model: Model, scope: Scope, *, seed: int = 0, alpha: int | None = Non
     if not scope.modules:
         return made
     if scope.rank is None:
+        refuse_moving(made, "training the weights themselves")
         set_trainable(made, scope)
         return made
     import torch
@@ -68,6 +70,7 @@ def copied(model: Model, *, in_place: bool = False) -> Model:
 
     network = model.network if in_place else deepcopy(model.network)
     if isinstance(network, PeftModel):
+        refuse_moving(model, "merging an adapter")
         network = network.merge_and_unload()
     made = Model(network, model.processor, name=model.name)
     made.prompter = model.prompter
@@ -103,7 +106,11 @@ def linear_paths(model: Model, scope: Scope) -> list[str]:
             if isinstance(module, torch.nn.Linear) and module is not head and _in_layers(decoder, name, layers):
                 found.append(name)
     if not found:
-        raise ConfigError(f"modules {scope.modules!r} with layers {scope.layers} hold no linear layer; choose others")
+        where = "" if scope.layers is None else f" with layers {scope.layers}"
+        raise ConfigError(
+            f"modules {scope.modules!r}{where} hold no linear layer, so LoRA has nothing to adapt; "
+            "choose others, or train the weights themselves (rank none)"
+        )
     return list(dict.fromkeys(found))
 
 
@@ -136,7 +143,7 @@ def _paths(network: Any, scope: Scope) -> list[str]:
         elif name == "language":
             paths.append(_path_of(network, network.get_decoder()))
         elif name == "vision":
-            paths.append(_path_of(network, _vision(network)))
+            paths += _towers(network)
         elif name == "projector":
             paths += _projectors(network)
         elif name == "mlp-down":
@@ -158,8 +165,43 @@ def _vision(network: Any) -> nn.Module:
     return tower
 
 
+def _towers(network: Any) -> list[str]:
+    """The vision tower; where the projector is part of it, its other parts."""
+    tower = _vision(network)
+    path, mergers = _path_of(network, tower), _mergers(network)
+    if _beside(network) or not mergers:
+        return [path]
+    children = [f"{path}.{name}" for name, child in tower.named_children() if next(child.parameters(), None) is not None]
+    return [child for child in children if child not in mergers]
+
+
+def _mergers(network: Any) -> list[str]:
+    """Parts of the vision tower beside its blocks that write what the decoder reads."""
+    import torch
+
+    tower, width = _vision(network), int(network.config.get_text_config().hidden_size)
+    path, children = _path_of(network, tower), dict(tower.named_children())
+    blocks = [name for name, child in children.items() if isinstance(child, torch.nn.ModuleList)]
+    if not blocks:
+        return []
+    largest = max(blocks, key=lambda name: sum(weight.numel() for weight in children[name].parameters()))
+    return [
+        f"{path}.{name}"
+        for name, child in children.items()
+        if name != largest and any(isinstance(part, torch.nn.Linear) and part.out_features == width for part in child.modules())
+    ]
+
+
 def _projectors(network: Any) -> list[str]:
-    """Modules beside decoder and vision tower that hold linear layers, the unembedding aside."""
+    """Modules beside decoder and vision tower, or the end of a tower that projects itself."""
+    found = _beside(network) or _mergers(network)
+    if not found:
+        raise ConfigError("the model's projector was not found; give full module paths as the scope")
+    return found
+
+
+def _beside(network: Any) -> list[str]:
+    """Modules with weights beside decoder and vision tower, the unembedding aside."""
     decoder, tower = _path_of(network, network.get_decoder()), _path_of(network, _vision(network))
     head = _path_of(network, network.get_output_embeddings())
     prefix = decoder.rpartition(".")[0]
@@ -169,10 +211,7 @@ def _projectors(network: Any) -> list[str]:
         for name, child in parent.named_children()
         if next(child.parameters(), None) is not None
     ]
-    found = [name for name in names if name not in (decoder, tower, head)]
-    if not found:
-        raise ConfigError("the model's projector was not found; give full module paths as the scope")
-    return found
+    return [name for name in names if name not in (decoder, tower, head)]
 
 
 def _path_of(network: Any, module: nn.Module) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from unsee.models.prompts import Prompter
 if TYPE_CHECKING:
     from unsee.methods.base import Method
     from unsee.models.batches import Batch
+    from unsee.models.self_check import Feature, Features
 
 
 class Model:
@@ -38,6 +41,32 @@ class Model:
         self._plain_head: bool | None = None
 
     @property
+    def shared_prefix(self) -> Feature:
+        """Whether packed rows are exact for this model; found out once, on a few short conversations."""
+        from unsee.models.self_check import check_shared_prefix
+
+        # Copies of a model, which place tokens as it does, share its prompter.
+        if self.prompter.shared_prefix is None:
+            self.prompter.shared_prefix = check_shared_prefix(self)
+        return self.prompter.shared_prefix
+
+    @cached_property
+    def features(self) -> Features:
+        """What works with this model and why something does not, found out once by short passes."""
+        from unsee.models.self_check import check
+
+        return check(self)
+
+    def packs(self, wanted: bool = True) -> bool:
+        """Whether conversations may share rows. Where they cannot, plain rows are used, which is said once."""
+        if not wanted:
+            return False
+        known = self.prompter.shared_prefix is not None
+        if not self.shared_prefix.available and not known:
+            warnings.warn(f"{self.name}: every question gets a row of its own: {self.shared_prefix.reason}", stacklevel=3)
+        return self.shared_prefix.available
+
+    @property
     def base(self) -> Any:
         """The transformers module, inside PEFT's wrapper where there is one."""
         from peft import PeftModel
@@ -56,13 +85,14 @@ class Model:
     def answer_logits(self, batch: Batch) -> Tensor:
         """Logits of every counted token, [edges, vocabulary] in fp32; other positions never reach the unembedding."""
         batch = batch.to(self.device)
+        if self._plain_head is False:
+            return self.network(**batch.inputs).logits[batch.row, batch.position].float()
         hidden = self.base.model(**batch.inputs).last_hidden_state[batch.row, batch.position]
-        head = self.base.get_output_embeddings()
         if self._plain_head is None:
             self._plain_head = self._head_is_plain(batch, hidden)
-        if not self._plain_head:
-            return self.network(**batch.inputs).logits[batch.row, batch.position].float()
-        return head(hidden).float()
+            if not self._plain_head:
+                return self.answer_logits(batch)
+        return self.base.get_output_embeddings()(hidden).float()
 
     @torch.no_grad()
     def _head_is_plain(self, batch: Batch, hidden: Tensor) -> bool:

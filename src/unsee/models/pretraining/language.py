@@ -22,7 +22,7 @@ from unsee.models.batches import Batch, collate
 from unsee.models.pretraining.creature_part import CreatureRows
 from unsee.models.pretraining.mixture import Mixture, RowPlan, Shares
 from unsee.models.pretraining.patient_part import PatientRows
-from unsee.models.prompts import Encoded, Prompter
+from unsee.models.prompts import Encoded, Placeholder, Prompter
 from unsee.sample import ImageRef
 
 SAVED_EVERY = 250
@@ -98,10 +98,10 @@ class CachedPictures(Prompter):
 
     def __init__(self, processor: Any, tokens: int) -> None:
         super().__init__(processor)
-        self._ids = (self.tokenizer.convert_tokens_to_ids(self.image_token),) * tokens
+        self._place = Placeholder((self.tokenizer.convert_tokens_to_ids(self.image_token),) * tokens)
 
-    def picture(self, image: ImageRef) -> tuple[tuple[int, ...], dict[str, Tensor]]:
-        return self._ids, {"picture": torch.tensor([int(image.sha256)])}
+    def picture(self, image: ImageRef) -> tuple[Placeholder, dict[str, Tensor]]:
+        return self._place, {"picture": torch.tensor([int(image.sha256)])}
 
 
 def numbered(picture: int) -> ImageRef:
