@@ -1,4 +1,4 @@
-"""The commands around people's judgement: the page on which they judge variants, and the filter that keeps what they agree on."""
+"""The commands around people's judgement: the page on which variants are judged, and the filter that follows it."""
 
 from __future__ import annotations
 

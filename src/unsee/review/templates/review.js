@@ -160,7 +160,7 @@
     times.sort(function (a, b) { return a - b; });
     var shares = done ? " \u00b7 " + counts.keep + " kept, " + counts.reject + " rejected, " + counts.unsure + " unsure" : "";
     var left = done > 2 && done < total ? " \u00b7 about " + minutes(times[done >> 1] * (total - done)) + " left" : "";
-    at("counts").textContent = text + shares + left;
+    at("counts").textContent = text + shares + left + (store.unsent() ? " \u00b7 saving " + store.unsent() + "\u2026" : "");
     at("undo").disabled = !undone.length;
     return counts;
   }
@@ -276,7 +276,7 @@
 
   function open(name) {
     annotator = name;
-    store = window.reviewStore(data, annotator, tell);
+    store = window.reviewStore(data, annotator, tell, drawProgress);
     order = shuffled();
     order.forEach(function (number, place) { places.set(number, place); });
     at("annotator").textContent = annotator;

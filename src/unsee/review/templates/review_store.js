@@ -1,6 +1,6 @@
 "use strict";
 // Decisions of one annotator: in the browser's memory, and where the page is served, on their way to the disk.
-window.reviewStore = function (data, annotator, tell) {
+window.reviewStore = function (data, annotator, tell, moved) {
   var KEYS = ["item", "annotator", "verdict", "reason", "seconds", "time", "extension"];
   var prefix = "unsee-review/" + data.digest + "/" + annotator + "/";
   var token = new URLSearchParams(location.search).get("token") || "";
@@ -57,6 +57,7 @@ window.reviewStore = function (data, annotator, tell) {
       if (!queue.some(function (other) { return other.item === row.item; })) { keep(row, false); }
       tell(said.warning || "");
       sending = false;
+      moved();
       send();
     }, function (error) {
       sending = false;

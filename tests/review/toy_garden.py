@@ -61,7 +61,7 @@ def toy_extension(facts: int = 3, *, hostile: bool = False, failed: bool = True)
         for kind, grades in GRADES.items():
             for place, grade in enumerate(grades):
                 for count in range(2 if "question" in kind else 1):
-                    variants.append(_variant(fact, kind, grade, count, number * 100 + place * 10 + count, hostile, failed))
+                    variants.append(_variant(fact, kind, grade, count, number * 100 + place * 3 + count, hostile, failed))
     made.append(Fact(id="kept", role="keep", question="What colour is the sky?", answer="Blue", image=drawing(99)))
     return Extension(name=HOSTILE if hostile else "garden", facts=tuple(made), variants=tuple(variants), history=())
 
