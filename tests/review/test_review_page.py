@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from toy_garden import HOSTILE, HOSTILE_TEXTS, drawing, toy_extension
 
+from doc_pages import bare, read, table
 from unsee.errors import ConfigError
-from unsee.review import extension_digest, write_page
-from unsee.review.page import PIXELS
+from unsee.review import REASONS, extension_digest, write_page
+from unsee.review.page import MOST_INSIDE, PIXELS
 
 
 def data_of(page: Path) -> dict:
@@ -83,3 +84,9 @@ def test_large_pictures_are_scaled(tmp_path: Path) -> None:
 def test_the_same_page_twice(tmp_path: Path) -> None:
     first = write_page(toy_extension(1), tmp_path / "a.html").read_bytes()
     assert write_page(toy_extension(1), tmp_path / "b.html").read_bytes() == first
+
+
+def test_the_documented_reasons_are_those_of_the_page() -> None:
+    rows = table(read("docs/review.md"), "reason", "says")
+    assert {bare(row["reason"]): row["says"] for row in rows} == REASONS
+    assert f"{MOST_INSIDE} of them are inside the page" in read("docs/review.md") and len(REASONS) == 8

@@ -125,9 +125,11 @@
     made.firstChild.tabIndex = -1;
     var line = node("span", "line"), state = decided ? decided.verdict : open ? "" : "out";
     line.append(node("b", "sign " + state, decided ? SIGNS[decided.verdict] : open ? "" : "\u2013"));
-    line.append(node("span", "", data.kinds[item.kind][0] + ", " + item.grade));
+    var name = node("span", "name", data.kinds[item.kind][0] + ", " + item.grade), by = node("bdi", "by", item.generator.slice(0, 60));
+    line.append(name, node("span", "by", " \u00b7 "), by);
     line.append(node("span", "hidden", decided ? SAID[decided.verdict] : open ? "not decided" : "left out by automatic checks"));
     made.append(line);
+    if (item.failed.length) { made.append(node("span", "failed", item.failed.join(", ").replace(/_/g, " "))); }
     made.addEventListener("click", function () { show(number); });
     var holder = node("li");
     holder.append(made);
