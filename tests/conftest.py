@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from browser import Browser
 from run_fixtures import write_small_run
 from toy import random_model, toy_samples
 from unsee.experiment import Experiment, read_experiment
@@ -53,3 +54,11 @@ def experiment(place: Path) -> Experiment:
 def finished(place: Path, experiment: Experiment, one_thread: None) -> Run:
     """That experiment as a run nobody disturbed; tests leave its folder as it is, so later modules find it done."""
     return run(experiment, out=place / "whole")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A headless Chromium with a profile of its own."""
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

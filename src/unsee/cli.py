@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from unsee import cli_attack, cli_extend, cli_inject, cli_lists, cli_models
+from unsee import cli_attack, cli_extend, cli_inject, cli_lists, cli_models, cli_review
 from unsee.command_line import (
     DONE,
     FAILED,
@@ -260,6 +260,8 @@ COMMANDS: Commands = {
         "export": cli_lists.export_data,
         "inject": cli_inject.inject_data,
         "extend": cli_extend.extend_data,
+        "review": cli_review.review_data,
+        "filter": cli_review.filter_data,
     },
     "learn": cli_models.learn,
     "unlearn": cli_models.unlearn,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
 import pytest
-from browser import Browser
 from fabricate import Plan, fabricate_run
 from medical_run import fabricate_medical
 from single_fact_run import fabricate_facts
@@ -38,13 +36,6 @@ STATES = Plan(
     modalities=("image_text", "text"),
     states=("step-00000020", "step-00000040", "int4", "int8", "relearned"),
 )
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="session")

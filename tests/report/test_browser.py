@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, Browser
 from fabricate import HOSTILE, HOSTILE_NAME
+
+from browser import CHROMIUM, Browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs headless Chromium")]
 

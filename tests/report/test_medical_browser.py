@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, Browser
 from medical_run import HOSTILE_PATIENT, HOSTILE_RULE
+
+from browser import CHROMIUM, Browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs headless Chromium")]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from browser import CHROMIUM, Browser
 from fabricate import HOSTILE
+
+from browser import CHROMIUM, Browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs headless Chromium")]
 

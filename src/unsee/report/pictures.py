@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import NamedTuple
 
 from unsee.sample import ImageError, ImageRef
 
@@ -29,7 +30,20 @@ class PictureStore:
 
 
 def data_address(image: ImageRef, *, pixels: int = PIXELS, png: bool = False) -> str | None:
-    """The picture as a `data:` address, scaled down where it is large; None where it cannot be decoded.
+    """The picture as a `data:` address; see `encoded`."""
+    made = encoded(image, pixels=pixels, png=png)
+    return None if made is None else f"data:image/{made.kind};base64,{base64.b64encode(made.data).decode()}"
+
+
+class Encoded(NamedTuple):
+    """A picture as a file; `kind` is png or webp."""
+
+    data: bytes
+    kind: str
+
+
+def encoded(image: ImageRef, *, pixels: int = PIXELS, png: bool = False) -> Encoded | None:
+    """The picture as a small file, scaled down where it is large; None where it cannot be decoded.
 
     Args:
         image: the picture.
@@ -49,4 +63,4 @@ def data_address(image: ImageRef, *, pixels: int = PIXELS, png: bool = False) ->
         kind = "png" if png else "webp"
         picture.save(buffer, format=kind.upper(), **({"optimize": True} if png else {"quality": 78, "method": 4}))
         data = buffer.getvalue()
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return Encoded(data, kind)

@@ -1,15 +1,5 @@
 "use strict";
 (function () {
-  function save(name, data, kind) {
-    var address = URL.createObjectURL(new Blob([data], { type: kind })), link = document.createElement("a");
-    link.href = address;
-    link.download = name;
-    document.body.append(link);
-    link.click();
-    link.remove();
-    setTimeout(function () { URL.revokeObjectURL(address); }, 10000);
-  }
-
   // The pictures of a figure in one, row by row, in the colours they were drawn in (the light ones).
   window.figurePicture = function (figure) {
     var space = "http://www.w3.org/2000/svg", gap = 24, columns = Number(figure.dataset.columns) || 1;
@@ -47,7 +37,7 @@
     canvas.height = picture.height * scale;
     image.onload = function () {
       canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-      canvas.toBlob(function (blob) { save(name, blob, "image/png"); }, "image/png");
+      canvas.toBlob(function (blob) { window.saveFile(name, blob, "image/png"); }, "image/png");
     };
     image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(picture.text);
   }
@@ -56,10 +46,10 @@
     var button = event.target.closest("button[data-file]");
     if (!button) { return; }
     if (button.dataset.text !== undefined) {
-      save(button.dataset.file, button.dataset.text, "text/plain;charset=utf-8");
+      window.saveFile(button.dataset.file, button.dataset.text, "text/plain;charset=utf-8");
       return;
     }
     var picture = window.figurePicture(button.closest("figure"));
-    if (button.dataset.picture === "png") { savePng(button.dataset.file, picture); } else { save(button.dataset.file, picture.text, "image/svg+xml"); }
+    if (button.dataset.picture === "png") { savePng(button.dataset.file, picture); } else { window.saveFile(button.dataset.file, picture.text, "image/svg+xml"); }
   });
 })();

@@ -1,8 +1,5 @@
 "use strict";
 (function () {
-  var root = document.documentElement;
-  root.classList.add("js-on");
-
   // Packed panels hold HTML that was escaped when the page was written.
   window.unpack = function (packet) {
     var bytes = Uint8Array.from(atob(packet), function (letter) { return letter.charCodeAt(0); });
@@ -86,16 +83,6 @@
   document.addEventListener("click", function (event) {
     var button = event.target.closest("button.sort");
     if (button) { sort(button); }
-  });
-
-  var theme = document.getElementById("theme"), themes = ["system", "light", "dark"];
-  function paint(name) {
-    if (name === "system") { root.removeAttribute("data-theme"); } else { root.dataset.theme = name; }
-    theme.textContent = "Colours: " + name;
-    theme.setAttribute("aria-label", "Colours: " + (name === "system" ? "as the system" : name));
-  }
-  theme.addEventListener("click", function () {
-    paint(themes[(themes.indexOf(root.dataset.theme || "system") + 1) % themes.length]);
   });
 
   if (document.querySelector("[data-switch]")) { show(); }
