@@ -76,7 +76,7 @@ class LearnedModels:
         """The model before it learns anything."""
         from unsee.models.loading import load_model
 
-        return load_model(self.experiment.model)
+        return load_model(self.experiment.model, dtype=self.experiment.dtype)
 
     @cached_property
     def inputs(self) -> dict[str, str]:
@@ -143,8 +143,8 @@ class LearnedModels:
             if not one.is_gold:
                 return self.start
             assert self.experiment.learn.gold_model is not None
-            return load_model(self.experiment.learn.gold_model)
-        model = load_model(self.folder.model(one.name))
+            return load_model(self.experiment.learn.gold_model, dtype=self.experiment.dtype)
+        model = load_model(self.folder.model(one.name), dtype=self.experiment.dtype)
         model.name = one.name
         return model
 

@@ -311,7 +311,7 @@ class _Runner:
             forget=training_questions(self.experiment, self.benchmark, cell, "forget"),
             retain=training_questions(self.experiment, self.benchmark, cell, "retain"),
             method=plan.method,
-            options=replace(plan.options, seed=cell.seed, loss_mask=unlearn.loss_mask),
+            options=replace(plan.options, seed=cell.seed, loss_mask=unlearn.loss_mask, **unlearn.memory),
             scope=Scope(modules=unlearn.modules, rank=unlearn.lora) if plan.method.scope is None else None,
             probe=probe,
             stop=plan.stop if plan.stop.target is not None or plan.stop.utility_floor is not None else None,

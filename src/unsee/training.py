@@ -12,12 +12,13 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from unsee.errors import ConfigError, TrainingError
+from unsee.memory_options import MemoryOptions, checkpointing, make_optimizer
 from unsee.models.prompts import ROW_TOKENS, LossMask
 from unsee.training_data import Planned, TrainingData
 
@@ -38,7 +39,7 @@ EndReason = Literal["finished", "training_free", "no_steps", "target", "utility_
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(MemoryOptions):
     """How a model is trained, whatever the method."""
 
     learning_rate: float = 2e-5
@@ -73,6 +74,7 @@ class TrainOptions:
     """bf16 computes under autocast, weights keep their type; auto does so where the hardware has bf16 instructions."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for key in ("learning_rate", "batch_size", "gradient_accumulation", "max_row_tokens"):
             if getattr(self, key) <= 0:
                 raise ConfigError(f"{key} = {getattr(self, key)} must be above 0")
@@ -158,7 +160,6 @@ def train(
         ConfigError: inputs that cannot work together, found before the first step.
         TrainingError: loss or gradient is not finite; names the step and the remedy.
     """
-    import torch
     from accelerate import Accelerator
 
     from unsee.training_state import Checkpoints, Place, StepLog, fingerprint
@@ -170,7 +171,7 @@ def train(
     accelerator = Accelerator(device_placement=False)
     if accelerator.num_processes > 1:
         model.network.to(accelerator.device)
-    with _seeded(options.seed), _training_mode(model):
+    with _seeded(options.seed), _training_mode(model), checkpointing(model.network, options):
         data = data or TrainingData(model, samples, options, mask)
         reference = reference or data.reference(method, reference_model)
         place = Place()
@@ -189,7 +190,8 @@ def train(
             StepLog(log if accelerator.is_main_process else None).close()
             return _report(model, options, place, processes=accelerator.num_processes, reason="no_steps")
 
-        adamw = torch.optim.AdamW(trainable, lr=options.learning_rate, betas=options.betas, weight_decay=options.weight_decay)
+        settings = {"lr": options.learning_rate, "betas": options.betas, "weight_decay": options.weight_decay}
+        adamw = make_optimizer(trainable, options, **settings)
         optimizer = accelerator.prepare(adamw)
         marks = fingerprint(model, method, options, data.encoded)
         checkpoints = Checkpoints(resume, model=model, optimizer=adamw, marks=marks, writes=accelerator.is_main_process)
@@ -368,8 +370,14 @@ def _check_finite(what: str, value: float, step: int, rate: float) -> None:
 def _autocast(model: Model, options: TrainOptions) -> Any:
     import torch
 
-    enabled = _has_bf16(model.device) if options.precision == "auto" else options.precision == "bf16"
-    return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=enabled)
+    if not computes_in_bf16(options, model.device):
+        return nullcontext()
+    return torch.autocast(model.device.type, dtype=torch.bfloat16)
+
+
+def computes_in_bf16(options: TrainOptions, device: torch.device) -> bool:
+    """Whether these options mean autocast to bf16 on a device."""
+    return _has_bf16(device) if options.precision == "auto" else options.precision == "bf16"
 
 
 def _has_bf16(device: torch.device) -> bool:
