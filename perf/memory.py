@@ -1,6 +1,6 @@
-"""Predicted beside measured memory of training: `python perf/memory.py [NAME ...] [--width 768] [--batch-size 8] [--json]`.
+"""Predicted beside measured memory of training: `python perf/memory.py [NAME ...] [--width 768] [--batch-size 4] [--json]`.
 
-A LLaVA with random weights (about 120 million at the default width) takes three training steps in a process of its own for each
+A LLaVA with random weights (about 110 million at the default width) takes two training steps in a process of its own for each
 way of training. Measured is the process's largest size above what it had before the model was built, with all libraries loaded
 and warm; on a GPU what was allocated there. Predicted is the plan of `unsee ... --dry-run`.
 
@@ -78,7 +78,7 @@ def questions(count: int, *, pixels: int) -> list[Sample]:
     ]
 
 
-def build(width: int, *, pixels: int = 112, layers: int = 12, vocabulary: int = 32000) -> Model:
+def build(width: int, *, pixels: int = 112, layers: int = 8, vocabulary: int = 32000) -> Model:
     """A LLaVA with random weights; with a vocabulary of usual size, of which few words are used."""
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
@@ -114,7 +114,7 @@ def build(width: int, *, pixels: int = 112, layers: int = 12, vocabulary: int = 
 
 def settings(way: Way, batch_size: int) -> dict[str, Any]:
     samples = questions(4 * batch_size, pixels=112)
-    options = TrainOptions(batch_size=batch_size, steps=3, **way.options)
+    options = TrainOptions(batch_size=batch_size, steps=2, **way.options)
     return {"forget": samples[: 2 * batch_size], "retain": samples[2 * batch_size :], "options": options}
 
 
@@ -153,7 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ways", nargs="*", metavar="NAME", help=f"of {', '.join(WAYS)}; all by default")
     parser.add_argument("--width", type=int, default=768, help="of the residual stream")
-    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--default-heap", action="store_true", help="let glibc keep freed memory, as it does by default")
     parser.add_argument("--json", action="store_true", help="measure one way in this process and print numbers only")
     arguments = parser.parse_args()

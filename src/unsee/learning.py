@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unsee.benchmarks.base import Benchmark, TrainingModality
-    from unsee.methods.base import B
+    from unsee.methods.base import B, Method
     from unsee.models.batches import Batch
     from unsee.models.model import Model
     from unsee.models.reference import Reference
@@ -113,6 +113,12 @@ def taught(
     return [sample for sample in samples if sample.subject not in forget]
 
 
+def lesson(benchmark: Benchmark, options: LearnOptions) -> tuple[Method, list[Sample]]:
+    """How subjects are taught, and the general data replayed beside them."""
+    general = benchmark.replay() if options.replay else []
+    return LearnWithReplay(share=options.replay) if general else FineTune(), general
+
+
 def learn(
     model: Model,
     benchmark: Benchmark,
@@ -145,8 +151,7 @@ def learn(
 
     options = options or LearnOptions()
     samples = taught(benchmark, modality=options.learn_modality, ratio=ratio, draw=draw)
-    general = benchmark.replay() if options.replay else []
-    method = LearnWithReplay(share=options.replay) if general else FineTune()
+    method, general = lesson(benchmark, options)
     pupil = attach(model, Scope(modules=options.modules, rank=options.lora), seed=options.seed, in_place=in_place)
     train(pupil, method, forget=general, retain=samples, options=options, log=log, resume=resume, progress=progress)
     made = copied(pupil, in_place=True)

@@ -158,10 +158,11 @@ def train(
 
     Raises:
         ConfigError: inputs that cannot work together, found before the first step.
-        TrainingError: loss or gradient is not finite; names the step and the remedy.
+        TrainingError: loss or gradient is not finite, or memory ran out; names the step or the batch size, and the remedy.
     """
     from accelerate import Accelerator
 
+    from unsee.out_of_memory import explained, is_out_of_memory, release
     from unsee.training_state import Checkpoints, Place, StepLog, fingerprint
 
     options = options or TrainOptions(**method.training)
@@ -171,7 +172,13 @@ def train(
     accelerator = Accelerator(device_placement=False)
     if accelerator.num_processes > 1:
         model.network.to(accelerator.device)
-    with _seeded(options.seed), _training_mode(model), checkpointing(model.network, options):
+    traced = samples if data is None else {}
+    with (
+        explained(model, method, traced, options, kept=resume),
+        _seeded(options.seed),
+        _training_mode(model),
+        checkpointing(model.network, options),
+    ):
         data = data or TrainingData(model, samples, options, mask)
         reference = reference or data.reference(method, reference_model)
         place = Place()
@@ -250,6 +257,11 @@ def train(
                     checkpoints.save(place)
         except KeyboardInterrupt:
             checkpoints.save_if_settled(place)
+            raise
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                release(error)
+                checkpoints.save_if_settled(place)
             raise
         finally:
             steps_log.close()

@@ -56,19 +56,19 @@ class Model:
     def answer_logits(self, batch: Batch) -> Tensor:
         """Logits of every counted token, [edges, vocabulary] in fp32; other positions never reach the unembedding."""
         batch = batch.to(self.device)
-        hidden = self.base.model(**batch.inputs).last_hidden_state[batch.row, batch.position]
+        hidden = self.base.model(**batch.inputs, use_cache=False).last_hidden_state[batch.row, batch.position]
         head = self.base.get_output_embeddings()
         if self._plain_head is None:
             self._plain_head = self._head_is_plain(batch, hidden)
         if not self._plain_head:
-            return self.network(**batch.inputs).logits[batch.row, batch.position].float()
+            return self.network(**batch.inputs, use_cache=False).logits[batch.row, batch.position].float()
         return head(hidden).float()
 
     @torch.no_grad()
     def _head_is_plain(self, batch: Batch, hidden: Tensor) -> bool:
         """Whether logits are the unembedding of the last hidden state, without scaling or capping."""
         head = self.base.get_output_embeddings()
-        whole = self.base(**batch.inputs).logits[batch.row[:4], batch.position[:4]]
+        whole = self.base(**batch.inputs, use_cache=False).logits[batch.row[:4], batch.position[:4]]
         return torch.allclose(head(hidden[:4]).float(), whole.float(), atol=1e-3, rtol=1e-3)
 
     def token_logprobs(self, batch: Batch) -> Tensor:
