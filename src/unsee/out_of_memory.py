@@ -18,6 +18,7 @@ from unsee.errors import ConfigError, TrainingError
 from unsee.memory_plan import largest_batch, plan_training, size_text
 
 if TYPE_CHECKING:
+    from unsee.memory_plan import MemoryPlan
     from unsee.methods.base import Method, Side
     from unsee.models.model import Model
     from unsee.sample import Sample
@@ -55,9 +56,10 @@ def explained(
         release(error)
         asked = _ASKED_FOR.search(str(error))
         what = f"out of memory{f' (asked for {asked[1]})' if asked else ''} with batch_size {options.batch_size}"
-        remedies = [_smaller(model, method, samples, options), *_switches(model, options)]
+        remedies = [*_smaller(model, method, samples, options), *_switches(model, options)]
         finished = f"; what is finished is kept in {kept}" if kept is not None and any(kept.glob("step-*")) else ""
-        line = f"{what}; {', '.join(filter(None, remedies[:-1]))} or {remedies[-1]}{finished}"
+        changes = " or ".join(filter(None, (", ".join(remedies[:-1]), remedies[-1])))
+        line = f"{what}; {changes}{finished}"
         raise TrainingError(line) from None
 
 
@@ -72,24 +74,24 @@ def release(error: BaseException) -> None:
         torch.cuda.empty_cache()
 
 
-def _smaller(model: Model, method: Method, samples: Mapping[Side, Sequence[Sample]], options: TrainOptions) -> str:
+def _smaller(model: Model, method: Method, samples: Mapping[Side, Sequence[Sample]], options: TrainOptions) -> list[str]:
     """The remedy of a smaller batch, with the size that the plan says fits."""
     if options.batch_size == 1:
-        return ""
+        return []
     remedy = "lower batch_size (raise gradient_accumulation to keep the step"
     available = available_memory(model.device)
     if available is None or not any(samples.values()):
-        return remedy + ")"
+        return [f"{remedy})"]
 
-    def plan_at(size: int):  # noqa: ANN202
+    def plan_at(size: int) -> MemoryPlan:
         return plan_training(model, method, options=replace(options, batch_size=size), device=str(model.device), **samples)
 
     try:
         best = largest_batch(plan_at, available, most=options.batch_size)
     except (ConfigError, MemoryError, RuntimeError):
-        return remedy + ")"
+        return [f"{remedy})"]
     fits = f"{best.size} fits" if best.size else f"not even 1 fits, which takes {size_text(best.plan.total)}"
-    return f"{remedy}; by the memory plan {fits} in {size_text(available)})"
+    return [f"{remedy}; by the memory plan {fits} in {size_text(available)})"]
 
 
 def _switches(model: Model, options: TrainOptions) -> list[str]:
