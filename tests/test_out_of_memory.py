@@ -18,11 +18,14 @@ from unsee.experiment import read_experiment
 from unsee.memory_options import MemoryOptions
 from unsee.method_plans import method_plan
 from unsee.methods import Scope, load_method
+from unsee.models.batches import collate
 from unsee.models.lora import attach
+from unsee.models.questions import encode_samples
 from unsee.out_of_memory import available_memory, is_out_of_memory
 from unsee.run_folder import RunFolder
 from unsee.runs import run
 from unsee.training import TrainOptions, train
+from unsee.unlearning import lent, trains_adapters_alone, unlearn_with_report
 
 FEW = TrainOptions(batch_size=4, steps=6, learning_rate=1e-3)
 REFUSED = "[enforce fail at alloc_cpu.cpp:1] data. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."
@@ -98,6 +101,7 @@ def test_training_goes_on_where_memory_ended(model, samples, monkeypatch, tmp_pa
         assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_the_cell(place: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     """The other cells finish, the reason stands in FAILED, and the same command later computes what is missing."""
     experiment = read_experiment(
@@ -122,8 +126,11 @@ from pathlib import Path
 from toy import random_model, toy_samples
 from unsee.errors import TrainingError
 from unsee.methods import Scope, load_method
+from unsee.models.batches import collate
 from unsee.models.lora import attach
+from unsee.models.questions import encode_samples
 from unsee.training import TrainOptions, train
+from unsee.unlearning import lent, trains_adapters_alone, unlearn_with_report
 model, samples = random_model(), toy_samples(200)
 few = TrainOptions(batch_size=4, steps=2, loss_mask="all")
 train(attach(model, Scope(rank=2)), load_method("ga"), forget=samples[:8], options=few)
@@ -167,9 +174,10 @@ def test_long_samples_and_many_pictures_are_refused(model, samples) -> None:
 
 
 def test_eight_bits_need_a_library(model, samples, monkeypatch) -> None:
+    adapted = attach(model, Scope(rank=2))
     monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
     with pytest.raises(ConfigError, match=r"needs bitsandbytes, which is not installed; pip install 'unsee\[quant\]'"):
-        train(attach(model, Scope(rank=2)), load_method("ga"), forget=samples[:4], options=replace(FEW, optimizer="adamw_8bit"))
+        train(adapted, load_method("ga"), forget=samples[:4], options=replace(FEW, optimizer="adamw_8bit"))
 
 
 def test_eight_bit_moments_survive_an_interruption(model, samples, monkeypatch, tmp_path) -> None:
@@ -221,3 +229,21 @@ def test_commands_plan_memory(place: Path, tmp_path: Path, capsys: pytest.Captur
     assert main(["unlearn", *data, "--model", "m", "--out", "o", "--dry-run", "--memory", "1GiB"]) == 2
     assert "holds no config.json" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_lent_model_comes_back_as_it_was(model, samples) -> None:
+    """Also when training fails: no adapter is left, its output is the same, and it can be lent again."""
+    batch = collate(encode_samples(samples[:3], model.prompter), prompter=model.prompter)
+    before, names = model.answer_logits(batch).detach(), list(model.network.state_dict())
+    flags = [weight.requires_grad for weight in model.network.parameters()]
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), lent(model):
+            done = unlearn_with_report(model, forget=samples[:8], method="ga", options=FEW, scope=Scope(rank=2), in_place=True)
+            assert done.model.base is model.network
+            assert not torch.equal(done.model.answer_logits(batch), before)
+            raise ZeroDivisionError
+        assert torch.equal(model.answer_logits(batch), before)
+        assert list(model.network.state_dict()) == names
+        assert [weight.requires_grad for weight in model.network.parameters()] == flags
+    assert trains_adapters_alone(load_method("npo"), Scope(rank=2))
+    assert not trains_adapters_alone(load_method("npo"), Scope(rank=None))

@@ -126,7 +126,7 @@ def cell_works(experiment: Experiment, benchmark: Benchmark, cells: Sequence[Cel
     """One piece of work per method that trains; of single facts, editing one alone."""
     from unsee.cell_questions import cell_questions, training_questions
     from unsee.methods.scope import Scope
-    from unsee.unlearning import chosen_scope
+    from unsee.unlearning import chosen_scope, trains_adapters_alone
 
     works = {}
     for cell in cells:
@@ -146,5 +146,6 @@ def cell_works(experiment: Experiment, benchmark: Benchmark, cells: Sequence[Cel
             retain = training_questions(experiment, benchmark, cell, "retain")
             title = cell.entry
         options = replace(plan.options, loss_mask=unlearn.loss_mask, **unlearn.memory)
-        works[cell.entry] = Work(title, plan.method, scope, options, forget, retain, other_models=1)
+        copies = int(not trains_adapters_alone(plan.method, scope) or cell.is_single_fact)
+        works[cell.entry] = Work(title, plan.method, scope, options, forget, retain, other_models=copies)
     return list(works.values())

@@ -7,8 +7,9 @@
     trace.peak()  # bytes by part, when they are most
 
 Every storage that an operation makes is noted with its size and its end, so the peak is that of the very code that will run,
-whatever the model is made of. Whole numbers and masks stay real on the CPU, because the way through a network depends on them
-(where the picture's tokens are, how large a picture was); only numbers with a fraction have no values.
+whatever the model is made of. Inputs, whole numbers and masks stay real on the CPU, because the way through a network depends on
+them (where the picture's tokens are, how large a picture was, which pictures are padding); what weights have been applied to has
+no values.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class MemoryTrace:
 
 
 class _WithoutValues(TorchDispatchMode):
-    """Runs operations on the meta device, where whole numbers and masks keep their values."""
+    """Runs operations on the meta device, where inputs, whole numbers and masks keep their values."""
 
     def __init__(self, see: Callable[[Tensor], int]) -> None:
         super().__init__()
@@ -128,8 +129,8 @@ class _WithoutValues(TorchDispatchMode):
         if shapes_only and func is _ops.allclose.default:
             return True
         if kwargs.get("device") is not None:
-            whole = not shapes_only and _makes_whole_numbers(func, args, kwargs, tensors)
-            kwargs["device"] = META if shapes_only else torch.device("cpu") if whole else kwargs["device"]
+            stays = not shapes_only and (bool(real) or _makes_whole_numbers(func, args, kwargs))
+            kwargs["device"] = META if shapes_only else torch.device("cpu") if stays else kwargs["device"]
         if shapes_only and real:
             if func in _BY_INDEX:
                 args = (args[0], _by_number(args[1]), *args[2:])
@@ -150,11 +151,10 @@ def _leaves(values: Iterable[Any]) -> Iterator[Any]:
             yield value
 
 
-def _makes_whole_numbers(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], tensors: Sequence[Tensor]) -> bool:
-    """Whether an operation without shapes-only inputs makes numbers without a fraction."""
-    dtype = kwargs.get("dtype") or (tensors[0].dtype if tensors else None)
-    if dtype is not None:
-        return not dtype.is_floating_point
+def _makes_whole_numbers(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether an operation that takes no tensors makes numbers without a fraction."""
+    if kwargs.get("dtype") is not None:
+        return not kwargs["dtype"].is_floating_point
     counts = func.overloadpacket in (_ops.arange, _ops.full)
     return counts and all(isinstance(value, int) for value in _leaves(args))
 
