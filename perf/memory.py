@@ -4,8 +4,8 @@ A LLaVA with random weights (about 110 million at the default width) takes two t
 way of training. Measured is the process's largest size above what it had before the model was built, with all libraries loaded
 and warm; on a GPU what was allocated there. Predicted is the plan of `unsee ... --dry-run`.
 
-glibc keeps freed memory for later unless MALLOC_TRIM_THRESHOLD_ is set, which doubled the size of a process in our measurements; the
-measured processes get MALLOC_TRIM_THRESHOLD_=131072, `--default-heap` leaves it out.
+glibc keeps freed memory for later unless MALLOC_TRIM_THRESHOLD_ is set, which doubled the size of a process in one measurement;
+the measured processes get MALLOC_TRIM_THRESHOLD_=131072, `--default-heap` leaves it out.
 """
 
 from __future__ import annotations

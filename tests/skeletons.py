@@ -1,7 +1,7 @@
 """Folders of models as large as people use them, without weights: the real class's config and a processor of its real class.
 
-Tokenizers are small ones of our own; the vocabulary's size in the config is the real one. Shapes are those of the models' published
-configs.
+Tokenizers are small ones of our own; the vocabulary's size in the config is the real one. Shapes are those of the models'
+published configs.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def test_whole_numbers_and_masks_keep_their_values() -> None:
 
 
 def test_parts_of_full_fine_tuning(model, samples) -> None:
-    """With one short question the step is the fullest moment, when AdamW's two numbers per weight and all gradients are there."""
+    """With one short question the step is fullest, when AdamW's two numbers per weight and all gradients are there."""
     found = plan(attach(model, Scope(rank=None)), samples, "ga", batch_size=1)
     trained = bytes_of(attach(model, Scope(rank=None)), trainable=True)
     assert found.parts["optimizer"] == pytest.approx(2 * trained, rel=1e-3)

@@ -218,7 +218,7 @@ class Experiment:
     def cells(self) -> tuple[Cell, ...]:
         """All cells in the order they are computed: per seed, ratio and scenario the controls, then the methods."""
         tree = self.decisive
-        shared = {key: tree[key] for key in ("model", "dtype", "benchmark", "learn", "answer") if key in tree}
+        shared: dict[str, Any] = {key: tree[key] for key in ("model", "dtype", "benchmark", "learn", "answer") if key in tree}
         shared["learn"] = {key: value for key, value in tree["learn"].items() if key != "golds"}
         deciding = ("loss_mask", "lora", "modules", "paired", "optimizer", "reference", "reference_top_k")
         options = {key: tree["unlearn"][key] for key in deciding if key in tree["unlearn"]}

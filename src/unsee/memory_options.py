@@ -27,12 +27,12 @@ class MemoryOptions:
     """What training may keep in memory, whatever the method."""
 
     gradient_checkpointing: bool = False
-    """Compute a block's activations again on the way back instead of keeping them: the same results, one more forward pass."""
+    """Compute a block's activations again on the way back instead of keeping them: same results, one more forward pass."""
     optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
     """adamw_8bit is AdamW with both moments in 8 bits, by bitsandbytes."""
     reference: ReferenceKind = "auto"
-    """Where the frozen start comes from: the adapter switched off, values cached before the first step, or a second model; auto is
-    adapter_off where there is an adapter and cache otherwise."""
+    """Where the frozen start comes from: the adapter switched off, values cached before the first step, or a second model;
+    auto is adapter_off where there is an adapter and cache otherwise."""
     reference_top_k: int | None = None
     """Of a cached distribution keep this many tokens and the remainder as one; none keeps the whole vocabulary."""
     max_sample_tokens: int = 8192
@@ -66,9 +66,7 @@ class MemoryOptions:
             )
 
 
-def check_sizes(
-    samples: Iterable[Sample], encoded: Iterable[Encoded], options: MemoryOptions, *, max_positions: int
-) -> None:
+def check_sizes(samples: Iterable[Sample], encoded: Iterable[Encoded], options: MemoryOptions, *, max_positions: int) -> None:
     """Refuse conversations that would not fit, before a model runs.
 
     Args:
@@ -81,7 +79,8 @@ def check_sizes(
         shown, length = len(item.pictures), len(item.ids)
         if shown > options.max_pictures:
             raise DataError(
-                f"sample {sample.id} shows {shown} pictures, the limit is {options.max_pictures}; show fewer or raise max_pictures"
+                f"sample {sample.id} shows {shown} pictures, the limit is {options.max_pictures}; "
+                "show fewer or raise max_pictures"
             )
         if length > min(max_positions, options.max_sample_tokens):
             pictures = f", {shown} pictures among them" if shown > 1 else ""
@@ -135,7 +134,7 @@ def checkpointing(network: nn.Module, options: MemoryOptions) -> Iterator[None]:
     # Not through transformers' own switch, which would also make frozen embeddings carry gradients.
     for block in blocks:
         block.gradient_checkpointing = True
-        block._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+        vars(block)["_gradient_checkpointing_func"] = partial(checkpoint, use_reentrant=False)
     try:
         yield
     finally:

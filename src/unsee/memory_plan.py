@@ -5,8 +5,8 @@
     plan.lines()
 
 The network is built on the meta device from its config, and the training loop takes a few steps with it on the samples that are
-largest; `memory_trace.py` notes every storage that comes and goes. So nothing about a model's blocks is assumed. What the plan does
-not see: Python, the libraries and the CUDA context, what the allocator leaves unused between tensors, and workspaces inside
+largest; `memory_trace.py` notes every storage that comes and goes. So nothing about a model's blocks is assumed. What the plan
+does not see: Python, the libraries and the CUDA context, what the allocator leaves unused between tensors, workspaces of
 kernels. `MARGIN` of a given memory is left for these.
 """
 
@@ -98,7 +98,9 @@ def parse_memory(text: str) -> int:
     number, unit = found.groups()
     known = {name.lower(): size for name, size in _UNITS.items()}
     if unit.lower() not in known:
-        problem = f"has the unknown unit {unit!r}; {nearest(unit, list(_UNITS))}" if unit else "has no unit; write 24GiB or 24GB"
+        problem = (
+            f"has the unknown unit {unit!r}; {nearest(unit, list(_UNITS))}" if unit else "has no unit; write 24GiB or 24GB"
+        )
         raise ConfigError(f"memory {text!r} {problem}")
     size = int(float(number) * known[unit.lower()])
     if size == 0:
@@ -169,12 +171,14 @@ def plan_training(
     import torch
 
     from unsee.memory_trace import MemoryTrace
-    from unsee.training import computes_in_bf16, train
+    from unsee.precision import computes_in_bf16
+    from unsee.training import train
 
     model = without_values(model)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     samples: dict[Side, list[Sample]] = {
-        side: _largest(items, model, options, side) for side, items in (("forget", list(forget)), ("retain", list(retain)))
+        "forget": _largest(list(forget), model, options, "forget"),
+        "retain": _largest(list(retain), model, options, "retain"),
     }
     few = replace(
         options, optimizer="adamw", precision="fp32", epochs=1, steps=None, gradient_accumulation=_accumulated(options)
@@ -189,10 +193,12 @@ def plan_training(
         with warnings.catch_warnings(), trace.running(bf16=computes_in_bf16(options, place)):
             warnings.simplefilter("ignore")
             reference = _reference(trace, model, method, samples, few)
-            train(model, method, **samples, options=few, reference=reference)
+            train(model, method, forget=samples["forget"], retain=samples["retain"], options=few, reference=reference)
     except (RuntimeError, NotImplementedError, TypeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"the memory of {type(model.base).__name__} cannot be planned without its weights ({reason})") from error
+        raise ConfigError(
+            f"the memory of {type(model.base).__name__} cannot be planned without its weights ({reason})"
+        ) from error
     parts = dict(trace.peak())
     parts["other models"] += other_models * sum(_bytes(weight, quantized) for weight in _weights(model))
     if quantize:

@@ -7,9 +7,9 @@
     trace.peak()  # bytes by part, when they are most
 
 Every storage that an operation makes is noted with its size and its end, so the peak is that of the very code that will run,
-whatever the model is made of. Inputs, whole numbers and masks stay real on the CPU, because the way through a network depends on
-them (where the picture's tokens are, how large a picture was, which pictures are padding); what weights have been applied to has
-no values.
+whatever the model is made of. Inputs, whole numbers and masks stay real on the CPU, because the way through a network depends
+on them (where the picture's tokens are, how large a picture was, which pictures are padding); what weights were applied to
+has no values.
 """
 
 from __future__ import annotations
@@ -163,8 +163,10 @@ def _by_number(indices: Sequence[Tensor | None]) -> list[Tensor | None]:
     """Masks among indices as positions, so that the shape of what they pick is known."""
     found: list[Tensor | None] = []
     for index in indices:
-        is_mask = index is not None and index.dtype == torch.bool and not index.is_meta
-        found += index.nonzero().unbind(1) if is_mask else [index]
+        if index is None or index.dtype != torch.bool or index.is_meta:
+            found.append(index)
+        else:
+            found += index.nonzero().unbind(1)
     return found
 
 
@@ -172,8 +174,8 @@ class _AsOnDevices:
     """What CPUs and GPUs do and the meta device does not, in place of some of torch's functions.
 
     Attention is computed in blocks, where torch would lay all scores out. With `bf16`, products are taken in bf16 as under
-    autocast, and trainable weights are cast once a pass. Functions are replaced by name, because torch leaves a function mode on
-    the way back, where checkpointed blocks are computed again.
+    autocast, and trainable weights are cast once a pass. Functions are replaced by name, because torch leaves a function mode
+    on the way back, where checkpointed blocks are computed again.
     """
 
     def __init__(self, *, bf16: bool) -> None:
@@ -189,7 +191,7 @@ class _AsOnDevices:
             for owner, name, function in before:
                 setattr(owner, name, self._in_bf16(function))
             nn.functional.scaled_dot_product_attention = self._attend
-            Tensor.backward = self._backward(before[-1][2])
+            setattr(Tensor, "backward", self._backward(before[-1][2]))  # noqa: B010
             yield
         finally:
             for owner, name, function in before:

@@ -84,7 +84,9 @@ def _smaller(model: Model, method: Method, samples: Mapping[Side, Sequence[Sampl
         return [f"{remedy})"]
 
     def plan_at(size: int) -> MemoryPlan:
-        return plan_training(model, method, options=replace(options, batch_size=size), device=str(model.device), **samples)
+        fewer = replace(options, batch_size=size)
+        forget, retain = samples["forget"], samples["retain"]
+        return plan_training(model, method, forget=forget, retain=retain, options=fewer, device=str(model.device))
 
     try:
         best = largest_batch(plan_at, available, most=options.batch_size)
@@ -109,7 +111,7 @@ def _switches(model: Model, options: TrainOptions) -> list[str]:
 
 
 def available_memory(device: torch.device) -> int | None:
-    """Bytes that a process may have on a device: its memory, for the CPU the least of that and the limits set on the process."""
+    """Bytes that a process may have on a device: for the CPU the least of its memory and the limits set on the process."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     if device.type != "cpu" or sys.platform == "win32":

@@ -280,8 +280,7 @@ class _Runner:
             with lent(start):
                 model, facts = self._unlearn(cell, start, reference, folder)
                 facts["unlearn_seconds"] = round(time.monotonic() - began, 2)
-                self._finish(cell, model, folder, facts, is_reset=is_reset)
-            return
+                return self._finish(cell, model, folder, facts, is_reset=is_reset)
         self._finish(cell, model, folder, facts, is_reset=is_reset)
 
     def _finish(self, cell: Cell, model: Model, folder: Path, facts: dict[str, Any], *, is_reset: bool) -> None:

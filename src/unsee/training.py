@@ -12,18 +12,18 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from unsee.errors import ConfigError, TrainingError
 from unsee.memory_options import MemoryOptions, checkpointing, make_optimizer
 from unsee.models.prompts import ROW_TOKENS, LossMask
+from unsee.precision import autocast
 from unsee.training_data import Planned, TrainingData
 
 if TYPE_CHECKING:
-    import torch
     from accelerate import Accelerator
     from torch import Tensor
 
@@ -319,7 +319,7 @@ def _backward(
     averages: dict[str, float] = {}
     for forget, retain in step[accelerator.process_index :: accelerator.num_processes]:
         batches = data.batch("forget", forget), data.batch("retain", retain)
-        with _autocast(model, data.options):
+        with autocast(data.options, model.device):
             terms = method.loss(model, reference, *batches)
         loss: Tensor | None = None
         for name, values in terms.items():
@@ -377,30 +377,6 @@ def _check_finite(what: str, value: float, step: int, rate: float) -> None:
         raise TrainingError(
             f"step {step}: {what} became {value}; lower learning_rate (now {rate:g}), set max_grad_norm, or take fewer steps"
         )
-
-
-def _autocast(model: Model, options: TrainOptions) -> Any:
-    import torch
-
-    if not computes_in_bf16(options, model.device):
-        return nullcontext()
-    return torch.autocast(model.device.type, dtype=torch.bfloat16)
-
-
-def computes_in_bf16(options: TrainOptions, device: torch.device) -> bool:
-    """Whether these options mean autocast to bf16 on a device."""
-    return _has_bf16(device) if options.precision == "auto" else options.precision == "bf16"
-
-
-def _has_bf16(device: torch.device) -> bool:
-    """Whether a device multiplies bf16 numbers itself; emulation is slower than fp32."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # Older versions of torch cannot tell.
-    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 @contextmanager

@@ -331,7 +331,7 @@ def load_network(source: Path | str, *, device: str | None, dtype: Dtype, hub: b
 
 
 def network_without_values(folder: Path, *, dtype: Dtype) -> Any:
-    """The plain transformers module of a folder's config on the meta device: all shapes, no weights read; of an adapter its base.
+    """The plain transformers module of a folder's config on the meta device, without its weights; of an adapter its base.
 
     Raises:
         CheckpointError: the folder is not there or its config cannot be read.

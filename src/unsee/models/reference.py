@@ -1,8 +1,8 @@
 """The frozen model a loss compares with: the adapter switched off, cached likelihoods, or a second model.
 
-A cached distribution may keep its k likeliest tokens and the sum of all others. The divergence is then that of distributions over
-k + 1 outcomes, sum_k p log(p / q) + r_p log(r_p / r_q). Merging outcomes cannot raise a divergence (data processing inequality),
-so it is never above the divergence over the whole vocabulary, equal to it for k = vocabulary, and too low by
+A cached distribution may keep its k likeliest tokens and the sum of all others. The divergence is then that of distributions
+over k + 1 outcomes, sum_k p log(p / q) + r_p log(r_p / r_q). Merging outcomes cannot raise a divergence (data processing
+inequality), so it is never above the one over the whole vocabulary, equal to it for k = vocabulary, and too low by
 r_p KL(p | rest || q | rest): how far both differ among the merged tokens, weighted by their probability under the reference.
 """
 
@@ -116,8 +116,8 @@ class SecondModel(Reference):
 class CachedReference(Reference):
     """Likelihoods computed once, by sample id; the edges of a sample are in the order of its tokens.
 
-    `what="logprobs"` keeps one number per counted token, `"distribution"` the log-probability of the whole vocabulary, or of the
-    `top_k` likeliest tokens and of all others together (the module says what that costs).
+    `what="logprobs"` keeps one number per counted token, `"distribution"` the log-probability of the whole vocabulary, or of
+    the `top_k` likeliest tokens and of all others together (the module says what that costs).
 
     Args:
         top_k: likeliest tokens of a distribution to keep; None keeps all.
@@ -152,9 +152,11 @@ class CachedReference(Reference):
                 distribution = model.answer_logits(batch).log_softmax(-1)
             target = batch.target.to(distribution.device)[:, None]
             self._keep(self._logprobs, batch, distribution.gather(1, target)[:, 0])
-            if what == "distribution" and (self.top_k is None or self.top_k >= distribution.shape[-1]):
+            if what == "logprobs":
+                continue
+            if self.top_k is None or self.top_k >= distribution.shape[-1]:
                 self._keep(self._distributions, batch, distribution)
-            elif what == "distribution":
+            else:
                 likeliest, tokens = distribution.topk(self.top_k)
                 rest = _of_the_others(distribution, tokens)
                 self._keep(self._tokens, batch, tokens.to(torch.int32))
@@ -258,7 +260,7 @@ def make_reference(
         model: the start of the run, before its first step.
         encoded: the conversations of both sides by sample id, as the loss will see them.
         reference_model: for methods whose reference was tuned on the retain set.
-        kind: `auto` switches the adapter off under LoRA and caches otherwise; a second model is announced with its size.
+        kind: `auto` switches the adapter off under LoRA and caches otherwise; a second model is named with its size.
         top_k: likeliest tokens that a cached distribution keeps; None keeps all.
         at_once: conversations in memory while values are cached.
 
@@ -282,7 +284,7 @@ def make_reference(
     if kind == "adapter_off":
         if not can_switch_off:
             raise ConfigError(
-                "reference = adapter_off needs a fresh LoRA adapter whose base is the reference; use auto, cache or second_model"
+                "reference = adapter_off needs a fresh LoRA adapter whose base is the reference; use auto or cache"
             )
         return AdapterOff(source)
     if kind == "second_model":
