@@ -287,8 +287,8 @@ def test_plan_counts_what_a_run_asks(finished: Run, experiment: Experiment, plac
     for cell in experiment.cells:
         states = 2 if cell.is_learned else 0 if cell.method in ("do_nothing", "prompt_guard") else 3
         assert any(cell.id in line and f" {asked + states * in_states} questions asked" in line for line in lines), cell.id
-    assert lines[-2] == "7 cells to compute and 0 done"
-    assert plan_run(experiment, out=finished.folder)[-2] == "0 cells to compute and 7 done"
+    assert "7 cells to compute and 0 done" in lines
+    assert "0 cells to compute and 7 done" in plan_run(experiment, out=finished.folder)
     assert not (place / "unborn").exists()
 
 

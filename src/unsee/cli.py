@@ -20,6 +20,7 @@ from unsee.command_line import (
     Folder,
     Folders,
     Many,
+    Memory,
     Modality,
     Name,
     NameOrFolder,
@@ -27,6 +28,7 @@ from unsee.command_line import (
     TestImage,
     complain,
     console,
+    given_memory,
     run_command,
     say,
 )
@@ -98,6 +100,7 @@ def run(
     set_: Overrides = (),
     out: Folder = None,
     dry_run: Flag = False,
+    memory: Memory = None,
 ) -> int:
     """Compute every cell of an experiment, score it and write the report; continues what was interrupted.
 
@@ -120,7 +123,8 @@ def run(
         reuse: other run folders, whose learned models and cells are taken over where they are the same.
         set_: override a setting, for example npo.beta=0.1 or learn.epochs=10.
         out: run folder, runs/NAME by default.
-        dry_run: print cells, sample counts and rough costs, and do nothing.
+        dry_run: print cells, sample counts, rough time and memory by part, and do nothing.
+        memory: with --dry-run, also print the largest batch that fits, for example 24GiB.
     """
     from unsee.experiment import read_experiment
     from unsee.experiment_tables import BenchmarkTable
@@ -145,20 +149,27 @@ def run(
         if experiment is None and name is None:
             tables["name"] = Path(benchmark).resolve().name if Path(benchmark).is_dir() else benchmark
     read = read_experiment(experiment, tables=tables, overrides=set_)
-    return _run(read, out=out or Path("runs") / read.name, only=only, reuse=reuse, dry_run=dry_run)
+    return _run(read, out=out or Path("runs") / read.name, only=only, reuse=reuse, dry_run=dry_run, memory=memory)
 
 
 def _run(
-    experiment: Experiment, *, out: Path, only: tuple[str, ...] = (), reuse: tuple[Path, ...] = (), dry_run: bool = False
+    experiment: Experiment,
+    *,
+    out: Path,
+    only: tuple[str, ...] = (),
+    reuse: tuple[Path, ...] = (),
+    dry_run: bool = False,
+    memory: str | None = None,
 ) -> int:
     from unsee.progress import ConsoleDisplay
     from unsee.runs import run
 
     screen = console()
+    given_memory(memory, dry_run=dry_run)
     if dry_run:
         from unsee.run_plan import plan_run
 
-        say(*plan_run(experiment, out=out, only=only))
+        say(*plan_run(experiment, out=out, only=only, memory=given_memory(memory, dry_run=dry_run)))
         return DONE
     done = run(experiment, out=out, only=only, reuse=reuse, display=ConsoleDisplay(screen))
     from unsee.report.console import print_table

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,17 +21,21 @@ from unsee.command_line import (
     FileOrFolder,
     Flag,
     Folder,
+    Memory,
     Modality,
     NameOrFolder,
     Overrides,
     Share,
     TestImage,
     console,
+    given_memory,
     say,
 )
 from unsee.errors import ConfigError
 from unsee.files import only_writer, read_json, write_folder, write_json
 from unsee.learning import LearnOptions
+from unsee.memory_options import MemoryOptions
+from unsee.models.checkpoints import Dtype
 
 if TYPE_CHECKING:
     from unsee.benchmarks.base import Benchmark
@@ -51,7 +56,9 @@ def learn(
     forget_ratio: Share = None,
     draw: int = 0,
     training: tyro.conf.OmitArgPrefixes[LearnOptions] = LearnOptions(),  # noqa: B008
+    dtype: Dtype = "float32",
     dry_run: Flag = False,
+    memory: Memory = None,
 ) -> int:
     """Teach a model the subjects of a benchmark, or all but those to be forgotten (a gold model).
 
@@ -64,24 +71,32 @@ def learn(
         model: name of an embedded model, or a model folder.
         forget_ratio: leave this share of the subjects out.
         draw: which subjects are left out.
-        dry_run: print what would be taught, and do nothing.
+        dtype: of the weights in memory.
+        dry_run: print what would be taught and the memory it takes, and do nothing.
+        memory: with --dry-run, also print the largest batch that fits, for example 24GiB.
     """
     from unsee.learning import learn, taught, training_accuracy
+    from unsee.memory_plan import skeleton
+    from unsee.memory_report import learning_work, memory_lines
     from unsee.models.loading import load_model
     from unsee.progress import ConsoleDisplay
 
+    room = given_memory(memory, dry_run=dry_run)
     loaded = _benchmark(benchmark, data, hub=hub, skip_invalid=skip_invalid)
     samples = taught(loaded, modality=training.learn_modality, ratio=forget_ratio, draw=draw)
     if dry_run:
         say(f"would teach {model} {len(samples):,} questions in {training.epochs} passes, and save it to {out}")
+        work = learning_work(loaded, training, ratio=forget_ratio, draw=draw)
+        say(*memory_lines(partial(skeleton, model, dtype=dtype), [work], memory=room))
         return DONE
     with ConsoleDisplay(console()) as display:
         display.plan(1)
         display.job(f"learning {loaded.name}")
         with _saving(out) as state:
             made = learn(
-                load_model(model, hub=hub),
+                load_model(model, hub=hub, dtype=dtype),
                 loaded,
+                in_place=True,
                 ratio=forget_ratio,
                 draw=draw,
                 options=training,
@@ -113,8 +128,11 @@ def unlearn(
     quantize: Bits = None,
     reference_model: NameOrFolder = None,
     set_: Overrides = (),
+    saving: tyro.conf.OmitArgPrefixes[MemoryOptions] = MemoryOptions(),  # noqa: B008
+    dtype: Dtype = "float32",
     seed: int = 0,
     dry_run: Flag = False,
+    memory: Memory = None,
 ) -> int:
     """Make a model forget your own data (--forget, --retain) or part of a benchmark (--benchmark, --forget-ratio).
 
@@ -136,19 +154,29 @@ def unlearn(
         quantize: keep the weights below the adapter in 4 or 8 bits.
         reference_model: model tuned on the retain data only, for methods that compare with one.
         set_: settings of the method or its training, for example beta=0.1 or learning_rate=1e-4.
+        dtype: of the weights in memory.
         seed: of the order of samples and of the adapter.
-        dry_run: print plan and sample counts, and do nothing.
+        dry_run: print plan, sample counts and the memory it takes, and do nothing.
+        memory: with --dry-run, also print the largest batch that fits, for example 24GiB.
     """
+    from unsee.memory_plan import skeleton
+    from unsee.memory_report import Work, memory_lines
     from unsee.method_plans import method_plan
     from unsee.methods.scope import Scope
     from unsee.settings import assignments
+    from unsee.unlearning import chosen_scope
 
+    room = given_memory(memory, dry_run=dry_run)
     settings = {names[-1]: value for names, value in assignments(set_)}
     plan = method_plan(method.replace("-", "_"), settings, model=_embedded_base(model))
     loaded = _benchmark(benchmark, data, hub=hub, skip_invalid=skip_invalid) if benchmark is not None else None
     forgotten, kept = _unlearning_data(forget, retain, loaded, forget_ratio, draw, modality)
+    options = replace(plan.options, seed=seed, loss_mask=loss_mask, **saving.memory)
+    scope = Scope(rank=lora) if plan.method.scope is None else None
     if dry_run:
         say(f"would make {model} forget {len(forgotten):,} questions by {method}, keeping {len(kept):,}, into {out}")
+        work = Work(method, plan.method, chosen_scope(plan.method, scope), options, forgotten, kept)
+        say(*memory_lines(partial(skeleton, model, dtype=dtype), [work], memory=room))
         return DONE
     from unsee.models.loading import load_model
     from unsee.progress import ConsoleDisplay
@@ -159,14 +187,14 @@ def unlearn(
         display.job(f"unlearning by {method}")
         with _saving(out) as state:
             done = unlearn_with_report(
-                load_model(model, hub=hub, quantize=quantize),
+                load_model(model, hub=hub, dtype=dtype, quantize=quantize),
                 forget=forgotten,
                 retain=kept,
                 method=plan.method,
-                options=replace(plan.options, seed=seed, loss_mask=loss_mask),
-                scope=Scope(rank=lora) if plan.method.scope is None else None,
+                options=options,
+                scope=scope,
                 resume=state,
-                reference_model=load_model(reference_model, hub=hub) if reference_model else None,
+                reference_model=load_model(reference_model, hub=hub, dtype=dtype) if reference_model else None,
                 in_place=True,
                 progress=display.stage("unlearning"),
             )

@@ -38,12 +38,28 @@ FileOrFolder = Annotated[Path | None, tyro.conf.arg(metavar="FILE|DIR")]
 TestImage = Annotated[Literal["first", "random", "all"] | None, tyro.conf.arg(metavar="first|random|all")]
 Count = Annotated[int | None, tyro.conf.arg(metavar="INT")]
 Bits = Annotated[Literal["4bit", "8bit"] | None, tyro.conf.arg(metavar="4bit|8bit")]
+Memory = Annotated[str | None, tyro.conf.arg(metavar="SIZE")]
 Share = Annotated[float | None, tyro.conf.arg(metavar="FLOAT")]
 Command = Callable[..., int]
 Commands = Mapping[str, "Command | Commands"]
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 _INTERRUPTED = "interrupted; finished work is kept, run the same command again to go on"
+
+
+def given_memory(text: str | None, *, dry_run: bool) -> int | None:
+    """Bytes of a flag --memory, None where it is not given.
+
+    Raises:
+        UserError: no size, or nothing is planned.
+    """
+    from unsee.memory_plan import parse_memory
+
+    if text is None:
+        return None
+    if not dry_run:
+        raise UserError("--memory says what a plan must fit into and has no effect on its own; add --dry-run")
+    return parse_memory(text)
 
 
 def run_command(commands: Commands, arguments: Sequence[str], *, program: str, version: str, about: str) -> int:

@@ -28,8 +28,10 @@ from unsee.experiment_tables import (
     StatesTable,
     UnlearnTable,
 )
+from unsee.memory_options import DECIDES_NOTHING
 from unsee.method_plans import CONTROLS, MethodPlan, method_plan, split_variant, tuned
 from unsee.methods import method_names
+from unsee.models.checkpoints import Dtype
 from unsee.presets import with_preset
 from unsee.provenance import digest
 from unsee.settings import assignments, build, convert, plain, put
@@ -37,13 +39,26 @@ from unsee.settings import assignments, build, convert, plain, put
 if TYPE_CHECKING:
     from unsee.attacks import Attack
 
-_DECIDES_NOTHING = {"name", "answer.batch_size", "unlearn.side_by_side", "unlearn.keep_edits"}
+_DECIDES_NOTHING = {
+    "name",
+    "answer.batch_size",
+    "unlearn.side_by_side",
+    "unlearn.keep_edits",
+    "learn.reference",
+    "learn.reference_top_k",
+    *(f"{table}.{key}" for table in ("learn", "unlearn") for key in DECIDES_NOTHING),
+}
 _ADDED_LATER: Mapping[str, Any] = {
+    "dtype": "float32",
     "benchmark.half": "none",
     "benchmark.prompt": "none",
     "benchmark.patients": "none",
     "benchmark.scenario": "none",
     "learn.gold_model": "none",
+    "learn.optimizer": "adamw",
+    "unlearn.optimizer": "adamw",
+    "unlearn.reference": "auto",
+    "unlearn.reference_top_k": "none",
     "unlearn.requests": "ratio",
     "unlearn.sequence": [],
     "unlearn.scenarios": [],
@@ -116,6 +131,7 @@ class Experiment:
     name: str = "people"
     seeds: tuple[int, ...] = (0,)
     model: str = "tiny"
+    dtype: Dtype = "float32"
     benchmark: BenchmarkTable = field(default_factory=BenchmarkTable)
     learn: LearnTable = field(default_factory=LearnTable)
     unlearn: UnlearnTable = field(default_factory=UnlearnTable)
@@ -202,9 +218,10 @@ class Experiment:
     def cells(self) -> tuple[Cell, ...]:
         """All cells in the order they are computed: per seed, ratio and scenario the controls, then the methods."""
         tree = self.decisive
-        shared = {key: tree[key] for key in ("model", "benchmark", "learn", "answer")}
+        shared: dict[str, Any] = {key: tree[key] for key in ("model", "dtype", "benchmark", "learn", "answer") if key in tree}
         shared["learn"] = {key: value for key, value in tree["learn"].items() if key != "golds"}
-        options = {key: tree["unlearn"][key] for key in ("loss_mask", "lora", "modules", "paired")}
+        deciding = ("loss_mask", "lora", "modules", "paired", "optimizer", "reference", "reference_top_k")
+        options = {key: tree["unlearn"][key] for key in deciding if key in tree["unlearn"]}
         if self.attack.attacks:
             shared["attack"] = tree["attack"]
         if self.unlearn.sequence:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from unsee.answering import ShotSource
 from unsee.learning import LearnOptions
+from unsee.memory_options import MemoryOptions
 from unsee.sample import SetName
 
 UnlearnModality = Literal["image_text", "text", "mixed"]
@@ -66,7 +67,7 @@ class LearnTable(LearnOptions):
 
 
 @dataclass(frozen=True)
-class UnlearnTable:
+class UnlearnTable(MemoryOptions):
     """`[unlearn]`: which cells there are, and what all methods share."""
 
     methods: tuple[str, ...] = ("ga", "graddiff", "kl", "npo", "idk")

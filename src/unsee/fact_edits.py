@@ -132,7 +132,7 @@ class _Editor:
         self.questions, self.journal, self.display = questions, journal, display
         plan, unlearn = experiment.plan(cell.entry), experiment.unlearn
         self.method = plan.method
-        self.options = replace(plan.options, seed=cell.seed, loss_mask=unlearn.loss_mask)
+        self.options = replace(plan.options, seed=cell.seed, loss_mask=unlearn.loss_mask, **unlearn.memory)
         self.scope = Scope(modules=unlearn.modules, rank=unlearn.lora) if plan.method.scope is None else None
         self.samples: dict[str, list[Sample]] = {}
         for sample in questions.attacked:

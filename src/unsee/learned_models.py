@@ -76,7 +76,17 @@ class LearnedModels:
         """The model before it learns anything."""
         from unsee.models.loading import load_model
 
-        return load_model(self.experiment.model)
+        return load_model(self.experiment.model, dtype=self.experiment.dtype)
+
+    @cached_property
+    def start_name(self) -> str:
+        return self.start.name
+
+    def _given_away(self) -> Model:
+        """The start, for somebody who changes it; it is read again when it is needed again."""
+        start, _ = self.start, self.start_name
+        del self.start
+        return start
 
     @cached_property
     def inputs(self) -> dict[str, str]:
@@ -110,6 +120,8 @@ class LearnedModels:
         if self._kept is None or self._kept[0] != name:
             self._kept = None
             self._kept = (name, self._ready(LearnedName(name, None, draw, draw)))
+            if self._teaches:
+                vars(self).pop("start", None)  # cells begin at vanilla
         return self._kept[1]
 
     def gold(self, ratio: float | None, draw: int, *, seed: int) -> Model:
@@ -144,8 +156,8 @@ class LearnedModels:
             if not one.is_gold:
                 return self.start
             assert self.experiment.learn.gold_model is not None
-            return load_model(self.experiment.learn.gold_model)
-        model = load_checkpoint(self.folder.model(one.name))
+            return load_model(self.experiment.learn.gold_model, dtype=self.experiment.dtype)
+        model = load_checkpoint(self.folder.model(one.name), dtype=self.experiment.dtype)
         model.name = one.name
         return model
 
@@ -155,6 +167,7 @@ class LearnedModels:
         from unsee.answering.probe import PROBE
 
         folder = self.folder.model(one.name)
+        self._kept = None
         if not (folder / "learned.json").is_file():
             write_folder(folder, partial(self._learn if self._teaches else self._describe, one))
         probes = self._gate_probes(one)
@@ -179,7 +192,7 @@ class LearnedModels:
     def _facts(self, one: LearnedName, model: Model) -> dict[str, Any]:
         """What is written beside every learned model."""
         return {
-            "start": self.start.name,
+            "start": self.start_name,
             "seed": one.seed,
             "ratio": one.ratio,
             "draw": one.draw,
@@ -200,12 +213,13 @@ class LearnedModels:
         began = time.monotonic()
         training.mkdir(parents=True, exist_ok=True)
         model = learn(
-            self.start,
+            self._given_away(),
             self.benchmark,
             ratio=one.ratio,
             draw=one.draw,
             options=options,
             resume=training / "state",
+            in_place=True,
             log=training / "train.jsonl",
             progress=self.display.stage("learning"),
         )

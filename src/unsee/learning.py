@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unsee.benchmarks.base import Benchmark, TrainingModality
-    from unsee.methods.base import B
+    from unsee.methods.base import B, Method
     from unsee.models.batches import Batch
     from unsee.models.model import Model
     from unsee.models.reference import Reference
@@ -61,6 +61,8 @@ class LearnOptions(TrainOptions):
         super().__post_init__()
         if not 0 <= self.replay <= 0.5:
             raise ConfigError(f"learn.replay = {self.replay:g} is a share of the data; give a number from 0 to 0.5")
+        if self.reference != "auto" or self.reference_top_k is not None:
+            raise ConfigError("learn.reference and learn.reference_top_k have no effect: learning compares with no model")
         if not self.modules:
             raise ConfigError("learn.modules is empty; name at least one of language, projector and vision")
 
@@ -111,6 +113,12 @@ def taught(
     return [sample for sample in samples if sample.subject not in forget]
 
 
+def lesson(benchmark: Benchmark, options: LearnOptions) -> tuple[Method, list[Sample]]:
+    """How subjects are taught, and the general data replayed beside them."""
+    general = benchmark.replay() if options.replay else []
+    return LearnWithReplay(share=options.replay) if general else FineTune(), general
+
+
 def learn(
     model: Model,
     benchmark: Benchmark,
@@ -120,6 +128,7 @@ def learn(
     options: LearnOptions | None = None,
     resume: Path | None = None,
     log: Path | None = None,
+    in_place: bool = False,
     progress: Advance | None = None,
 ) -> Model:
     """Teach a model the subjects of a benchmark; the given model stays as it is.
@@ -129,6 +138,7 @@ def learn(
         draw: which forget subjects.
         resume: folder for checkpoints of the training.
         log: JSON lines, one per step.
+        in_place: save the memory of a copy; the given model is then no longer usable.
         progress: called with (steps done, steps in all).
 
     Returns:
@@ -143,9 +153,8 @@ def learn(
     refuse_moving(model, "learning, which hands back plain weights,")
     options = options or LearnOptions()
     samples = taught(benchmark, modality=options.learn_modality, ratio=ratio, draw=draw)
-    general = benchmark.replay() if options.replay else []
-    method = LearnWithReplay(share=options.replay) if general else FineTune()
-    pupil = attach(model, Scope(modules=options.modules, rank=options.lora), seed=options.seed)
+    method, general = lesson(benchmark, options)
+    pupil = attach(model, Scope(modules=options.modules, rank=options.lora), seed=options.seed, in_place=in_place)
     train(pupil, method, forget=general, retain=samples, options=options, log=log, resume=resume, progress=progress)
     made = copied(pupil, in_place=True)
     made.name = "vanilla" if ratio is None else "gold"

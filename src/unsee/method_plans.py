@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from unsee.errors import ConfigError, nearest
+from unsee.memory_options import MemoryOptions
 from unsee.methods import load_method, method_class, method_names
 from unsee.methods.base import Method
 from unsee.settings import build, plain
@@ -18,7 +19,7 @@ from unsee.training import TrainOptions
 
 CONTROLS = ("vanilla", "gold", "do_nothing", "prompt_guard")
 _OFFICIAL = "_official"
-_SET_BY_RUN = ("seed", "loss_mask")
+_SET_BY_RUN = ("seed", "loss_mask", *(item.name for item in fields(MemoryOptions)))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from unsee.errors import ConfigError
 from unsee.files import write_folder
+from unsee.memory_options import DECIDES_NOTHING
 from unsee.settings import plain
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from unsee.run_folder import RunFolder
 
 _OF_ANOTHER_RUN = ("DONE", "FAILED")
-_REMADE = {"golds", "seed"}
+_REMADE = {"golds", "seed", *DECIDES_NOTHING}
 
 
 def take_over(

@@ -1,8 +1,9 @@
-"""What a run would do, without doing it: cells, sample counts, rough time and memory."""
+"""What a run would do, without doing it: cells, sample counts, rough time, and memory by part."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from unsee.cell_questions import CellQuestions, cell_questions, edits_single_fac
 from unsee.experiment import Cell, Experiment
 from unsee.learned_models import learned_names
 from unsee.learning import taught
+from unsee.memory_plan import skeleton
+from unsee.memory_report import cell_works, learning_work, memory_lines
 from unsee.progress import duration
 from unsee.run_folder import RunFolder
 from unsee.run_results import load_experiment_benchmark
@@ -23,13 +26,13 @@ if TYPE_CHECKING:
 # Measured with the embedded model on two cores.
 _TRAINED_PER_SECOND = 330
 _ANSWERED_PER_SECOND = 120
-_BASE_GIB = 1.2
-_COPIES_IN_MEMORY = 5
-"""Start, vanilla, the cell's own copy, and two moments of the optimizer."""
 
 
-def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = ()) -> list[str]:
-    """Lines that say what `run` would compute.
+def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = (), memory: int | None = None) -> list[str]:
+    """Lines that say what `run` would compute and what it would keep in memory.
+
+    Args:
+        memory: bytes, for the largest batch that fits.
 
     Raises:
         UserError: settings or data cannot be used.
@@ -58,25 +61,18 @@ def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = ()) -> 
         if cell.is_single_fact:
             parts.append(f"{len(questions.facts):,} facts attacked one by one")
         lines.append(f"cell  {cell.id}: {', '.join(parts)}")
-    memory = _BASE_GIB + _COPIES_IN_MEMORY * _weights_gib(experiment.model)
     lines.append(f"{len(waiting)} cells to compute and {len(cells) - len(waiting)} done")
     scale = "" if experiment.model == "tiny" else " for a model as small as tiny; time grows with the number of weights"
-    lines.append(f"roughly {duration(seconds)} on two cores and {memory:.1f} GiB of memory{scale}")
-    return lines
+    lines.append(f"roughly {duration(seconds)} on two cores{scale}")
+    learned = [one for one in names if not folder.is_done(folder.model(one.name)) and experiment.learn.epochs]
+    works = [learning_work(benchmark, experiment.learn, ratio=learned[0].ratio, draw=learned[0].draw)] if learned else []
+    works += cell_works(experiment, benchmark, waiting)
+    return lines + memory_lines(partial(skeleton, experiment.model, dtype=experiment.dtype), works, memory=memory)
 
 
 def _prompts(attack: Attack) -> int:
     """Responses that an attack asks for, per fact."""
     return int(getattr(attack, "prompts", 1)) * int(getattr(attack, "samples", 1))
-
-
-def _weights_gib(model: str) -> float:
-    """Size of a model's weights in fp32; 0 for a model that is not on this machine."""
-    from unsee.models.loading import EMBEDDED, weights_folder
-
-    folder = weights_folder(model) if model in EMBEDDED else Path(model)
-    halves = 2 if model in EMBEDDED else 1
-    return halves * sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2**30
 
 
 def _counts(experiment: Experiment, benchmark: Benchmark, cell: Cell, questions: CellQuestions) -> tuple[int, int]:

@@ -32,6 +32,7 @@ from unsee.provenance import peak_memory_gib, reset_peak_memory
 from unsee.run_folder import RunFolder
 from unsee.run_results import judge, load_experiment_benchmark, shortfalls
 from unsee.sample import SETS
+from unsee.unlearning import lent
 
 if TYPE_CHECKING:
     import polars as pl
@@ -276,8 +277,14 @@ class _Runner:
             reference = self._reference(cell)
             self.display.job(cell.id)
             began = time.monotonic()
-            model, facts = self._unlearn(cell, start, reference, folder)
-            facts["unlearn_seconds"] = round(time.monotonic() - began, 2)
+            with lent(start):
+                model, facts = self._unlearn(cell, start, reference, folder)
+                facts["unlearn_seconds"] = round(time.monotonic() - began, 2)
+                return self._finish(cell, model, folder, facts, is_reset=is_reset)
+        self._finish(cell, model, folder, facts, is_reset=is_reset)
+
+    def _finish(self, cell: Cell, model: Model, folder: Path, facts: dict[str, Any], *, is_reset: bool) -> None:
+        """Ask a cell's model and mark the cell as done."""
         answering = time.monotonic()
         self._ask(cell, model, folder)
         facts["answer_seconds"] = round(time.monotonic() - answering, 2)
@@ -300,19 +307,21 @@ class _Runner:
         from unsee.files import write_folder
         from unsee.methods.scope import Scope
         from unsee.stopping import LikelihoodProbe
-        from unsee.unlearning import unlearn_with_report
+        from unsee.unlearning import chosen_scope, trains_adapters_alone, unlearn_with_report
 
         plan, unlearn = self.experiment.plan(cell.entry), self.experiment.unlearn
         request: dict[str, Any] = {"ratio": cell.ratio, "seed": cell.draw}
         watched = partial(about(self.benchmark, cell.scenario).stop_probes, **request)
         probe = LikelihoodProbe(start.prompter, watched(set="forget"), watched(set="retain"))
+        scope = Scope(modules=unlearn.modules, rank=unlearn.lora) if plan.method.scope is None else None
         done = unlearn_with_report(
             start,
             forget=training_questions(self.experiment, self.benchmark, cell, "forget"),
             retain=training_questions(self.experiment, self.benchmark, cell, "retain"),
             method=plan.method,
-            options=replace(plan.options, seed=cell.seed, loss_mask=unlearn.loss_mask),
-            scope=Scope(modules=unlearn.modules, rank=unlearn.lora) if plan.method.scope is None else None,
+            options=replace(plan.options, seed=cell.seed, loss_mask=unlearn.loss_mask, **unlearn.memory),
+            scope=scope,
+            in_place=trains_adapters_alone(plan.method, chosen_scope(plan.method, scope)),
             probe=probe,
             stop=plan.stop if plan.stop.target is not None or plan.stop.utility_floor is not None else None,
             log=folder / "train.jsonl",

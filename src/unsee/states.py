@@ -112,6 +112,7 @@ def relearned(
         weight_decay=learn.weight_decay,
         precision=learn.precision,
         seed=seed,
+        **learn.memory,
     )
     scope = Scope(modules=learn.modules, rank=learn.lora)
     return unlearn_with_report(

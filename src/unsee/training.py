@@ -15,14 +15,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from unsee.errors import ConfigError, TrainingError
+from unsee.memory_options import MemoryOptions, checkpointing, make_optimizer
 from unsee.models.prompts import ROW_TOKENS, LossMask
+from unsee.precision import autocast
 from unsee.training_data import Planned, TrainingData
 
 if TYPE_CHECKING:
-    import torch
     from accelerate import Accelerator
     from torch import Tensor
 
@@ -38,7 +39,7 @@ EndReason = Literal["finished", "training_free", "no_steps", "target", "utility_
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(MemoryOptions):
     """How a model is trained, whatever the method."""
 
     learning_rate: float = 2e-5
@@ -73,6 +74,7 @@ class TrainOptions:
     """bf16 computes under autocast, weights keep their type; auto does so where the hardware has bf16 instructions."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for key in ("learning_rate", "batch_size", "gradient_accumulation", "max_row_tokens"):
             if getattr(self, key) <= 0:
                 raise ConfigError(f"{key} = {getattr(self, key)} must be above 0")
@@ -156,11 +158,11 @@ def train(
 
     Raises:
         ConfigError: inputs that cannot work together, found before the first step.
-        TrainingError: loss or gradient is not finite; names the step and the remedy.
+        TrainingError: loss or gradient is not finite, or memory ran out; names the step or the batch size, and the remedy.
     """
-    import torch
     from accelerate import Accelerator
 
+    from unsee.out_of_memory import explained, is_out_of_memory, release
     from unsee.training_state import Checkpoints, Place, StepLog, fingerprint
 
     options = options or TrainOptions(**method.training)
@@ -170,7 +172,13 @@ def train(
     accelerator = Accelerator(device_placement=False)
     if accelerator.num_processes > 1:
         model.network.to(accelerator.device)
-    with _seeded(options.seed), _training_mode(model):
+    traced = samples if data is None else {}
+    with (
+        explained(model, method, traced, options, kept=resume),
+        _seeded(options.seed),
+        _training_mode(model),
+        checkpointing(model.network, options),
+    ):
         data = data or TrainingData(model, samples, options, mask)
         reference = reference or data.reference(method, reference_model)
         place = Place()
@@ -189,7 +197,8 @@ def train(
             StepLog(log if accelerator.is_main_process else None).close()
             return _report(model, options, place, processes=accelerator.num_processes, reason="no_steps")
 
-        adamw = torch.optim.AdamW(trainable, lr=options.learning_rate, betas=options.betas, weight_decay=options.weight_decay)
+        settings = {"lr": options.learning_rate, "betas": options.betas, "weight_decay": options.weight_decay}
+        adamw = make_optimizer(trainable, options, **settings)
         optimizer = accelerator.prepare(adamw)
         marks = fingerprint(model, method, options, data.encoded)
         checkpoints = Checkpoints(resume, model=model, optimizer=adamw, marks=marks, writes=accelerator.is_main_process)
@@ -249,6 +258,11 @@ def train(
         except KeyboardInterrupt:
             checkpoints.save_if_settled(place)
             raise
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                release(error)
+                checkpoints.save_if_settled(place)
+            raise
         finally:
             steps_log.close()
             adamw.zero_grad(set_to_none=True)
@@ -305,7 +319,7 @@ def _backward(
     averages: dict[str, float] = {}
     for forget, retain in step[accelerator.process_index :: accelerator.num_processes]:
         batches = data.batch("forget", forget), data.batch("retain", retain)
-        with _autocast(model, data.options):
+        with autocast(data.options, model.device):
             terms = method.loss(model, reference, *batches)
         loss: Tensor | None = None
         for name, values in terms.items():
@@ -363,24 +377,6 @@ def _check_finite(what: str, value: float, step: int, rate: float) -> None:
         raise TrainingError(
             f"step {step}: {what} became {value}; lower learning_rate (now {rate:g}), set max_grad_norm, or take fewer steps"
         )
-
-
-def _autocast(model: Model, options: TrainOptions) -> Any:
-    import torch
-
-    enabled = _has_bf16(model.device) if options.precision == "auto" else options.precision == "bf16"
-    return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=enabled)
-
-
-def _has_bf16(device: torch.device) -> bool:
-    """Whether a device multiplies bf16 numbers itself; emulation is slower than fp32."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # Older versions of torch cannot tell.
-    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 @contextmanager

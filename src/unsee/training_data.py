@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
 
-from unsee.errors import ConfigError, DataError
+from unsee.errors import ConfigError
+from unsee.memory_options import check_sizes
 from unsee.methods.base import Method, Side
 
 if TYPE_CHECKING:
@@ -79,11 +80,7 @@ class TrainingData:
         self.model, self.samples, self.options, self.mask = model, samples, options, mask
         self.encoded = {side: encode_samples(items, model.prompter) for side, items in samples.items()}
         for side, items in samples.items():
-            for sample, item in zip(items, self.encoded[side], strict=True):
-                if len(item.ids) > model.max_positions:
-                    raise DataError(
-                        f"sample {sample.id} has {len(item.ids)} tokens, the model takes {model.max_positions}; shorten it"
-                    )
+            check_sizes(items, self.encoded[side], options, max_positions=model.max_positions)
 
     def reference(self, method: Method, reference_model: Model | None) -> Reference | None:
         from unsee.models.reference import make_reference
@@ -101,6 +98,9 @@ class TrainingData:
             pack=self.model.packs(self.options.pack),
             max_row_tokens=self.options.max_row_tokens,
             reference_model=reference_model,
+            kind=self.options.reference,
+            top_k=self.options.reference_top_k,
+            at_once=self.options.batch_size,
         )
 
     def steps(self, method: Method, *, epoch: int, per_step: int) -> list[list[Planned]]:

@@ -17,6 +17,7 @@ from unsee.errors import CheckpointError
 from unsee.files import write_bytes, write_folder
 
 if TYPE_CHECKING:
+    from unsee.memory_options import MemoryOptions
     from unsee.methods.base import Method, Side
     from unsee.models.model import Model
     from unsee.models.prompts import Encoded
@@ -39,12 +40,14 @@ class Place:
     last_row: dict[str, Any] = field(default_factory=dict)
 
 
-def fingerprint(model: Model, method: Method, options: object, encoded: Mapping[Side, Sequence[Encoded]]) -> dict[str, str]:
+def fingerprint(
+    model: Model, method: Method, options: MemoryOptions, encoded: Mapping[Side, Sequence[Encoded]]
+) -> dict[str, str]:
     """What a checkpoint belongs to, one digest per part."""
     weights = [(name, tuple(weight.shape)) for name, weight in model.network.named_parameters() if weight.requires_grad]
     parts: dict[str, Any] = {
         "method": (method.name, method.variant, repr(method)),
-        "options": repr(options),
+        "options": repr(options.deciding),
         "trainable weights": weights,
     }
     for side, items in encoded.items():
@@ -117,11 +120,7 @@ class Checkpoints:
         from safetensors.torch import save_file
 
         weights = _trainable(self._model)
-        moments = {
-            f"{name}::{key}": value.detach().contiguous()
-            for name, weight in weights.items()
-            for key, value in self._optimizer.state.get(weight, {}).items()
-        }
+        moments = _moments(self._optimizer, weights)
 
         def fill(aside: Path) -> None:
             save_file({name: weight.detach().contiguous() for name, weight in weights.items()}, aside / WEIGHTS)
@@ -221,12 +220,26 @@ def _set_random_state(state: Mapping[str, Tensor]) -> None:
             torch.cuda.set_rng_state(state[f"cuda:{device}"], device)
 
 
+def _moments(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the optimizer keeps, by weight and kind; counts that are plain numbers become tensors of whole numbers."""
+    found: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, weight in weights.items():
+        for key, value in optimizer.state.get(weight, {}).items():
+            kept = torch.as_tensor(value).detach().contiguous()
+            # Tables that several weights share must be written once for each.
+            found[f"{name}::{key}"] = kept.clone() if kept.data_ptr() in places else kept
+            places.add(kept.data_ptr())
+    return found
+
+
 def _restore_moments(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> None:
     names = {id(weight): name for name, weight in weights.items()}
-    by_name: dict[str, dict[str, Tensor]] = {}
+    by_name: dict[str, dict[str, Any]] = {}
     for key, value in moments.items():
         name, _, field_name = key.rpartition("::")
-        by_name.setdefault(name, {})[field_name] = value
+        is_count = value.ndim == 0 and not value.is_floating_point()
+        by_name.setdefault(name, {})[field_name] = value.item() if is_count else value
     whole = optimizer.state_dict()
     order = [names[id(weight)] for group in optimizer.param_groups for weight in group["params"]]
     whole["state"] = {index: by_name[name] for index, name in enumerate(order) if name in by_name}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -124,6 +125,31 @@ def unlearn_with_report(
     if changed.method is model.method and acts_while_answering(method):
         changed.method = method
     return Unlearned(changed, report)
+
+
+def trains_adapters_alone(method: Method, scope: Scope) -> bool:
+    """Whether the weights below the adapters stay as they are, so that the start needs no copy."""
+    hooks = (Method.apply, Method.after_step)
+    return scope.rank is not None and (type(method).apply, type(method).after_step) == hooks
+
+
+@contextmanager
+def lent(model: Model) -> Iterator[Model]:
+    """A model that may carry adapters inside the block; afterwards its network is as it was, without them."""
+    from peft.tuners.lora import LoraLayer
+
+    network = model.network
+    trainable = [(weight, weight.requires_grad) for weight in network.parameters()]
+    try:
+        yield model
+    finally:
+        for path, layer in list(network.named_modules()):
+            if isinstance(layer, LoraLayer):
+                parent, _, name = path.rpartition(".")
+                setattr(network.get_submodule(parent), name, layer.get_base_layer())
+        vars(network).pop("peft_config", None)  # or peft takes the next adapter for a second one
+        for weight, requires_grad in trainable:
+            weight.requires_grad_(requires_grad)
 
 
 def chosen_scope(method: Method, scope: Scope | None) -> Scope:

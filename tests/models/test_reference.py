@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from unsee.models.batches import collate
 from unsee.models.lora import attach
 from unsee.models.questions import encode_samples
 from unsee.models.reference import AdapterOff, CachedReference, SecondModel, adapter_is_silent, make_reference
+from unsee.training import TrainOptions, train
 
 
 def batches(model, samples, size, **options):
@@ -127,3 +129,98 @@ def test_official_npo_needs_a_retain_tuned_model(model, moved, samples):
     reference = make_reference(model, npo, encoded, mask="all", reference_model=moved)
     batch = next(batches(model, samples[:10], 10, mask="all"))
     torch.testing.assert_close(reference.answer_logprobs(batch), moved.answer_logprobs(batch), atol=1e-3, rtol=1e-4)
+
+
+@pytest.fixture
+def apart(model):
+    """A model and one whose weights differ a little, so that their distributions differ everywhere."""
+    other = attach(model, Scope(rank=None))
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for weight in other.network.parameters():
+            weight.add_(0.02 * torch.randn_like(weight))
+    return model, other
+
+
+def test_a_merged_distribution_has_the_divergence_of_its_outcomes(model, samples):
+    """Two kept tokens and the rest, by hand: p = (.5, .3 | .2), q = (.4, .3 | .3)."""
+    batch = next(batches(model, samples[:1], 1))
+    edges, vocabulary = batch.owner.numel(), model.answer_logits(batch).shape[-1]
+
+    def spread(first: float, second: float) -> torch.Tensor:
+        rest = (1 - first - second) / (vocabulary - 2)
+        return torch.tensor([first, second] + [rest] * (vocabulary - 2)).log().expand(edges, -1)
+
+    class Told(type(model)):
+        def answer_logits(self, batch):
+            return spread(0.5, 0.3)
+
+    cache = CachedReference.build(Told(model.network, model.processor), [batch], what="distribution", top_k=2)
+    expected = 0.5 * math.log(0.5 / 0.4) + 0.2 * math.log(0.2 / 0.3)
+    torch.testing.assert_close(cache.token_kl(batch, spread(0.4, 0.3)), torch.full((edges,), expected), atol=1e-5, rtol=1e-4)
+
+
+def test_few_tokens_never_raise_the_divergence_and_all_give_it(apart, samples):
+    start, moved = apart
+    batch = next(batches(start, samples, 12))
+    logits = moved.answer_logits(batch).detach().requires_grad_()
+    vocabulary = logits.shape[-1]
+    whole = CachedReference.build(start, [batch], what="distribution").token_kl(batch, logits)
+    assert whole.mean() > 0.01
+    lower, error = None, {}
+    for top_k in (1, 16, 256, 2048, vocabulary):
+        merged = CachedReference.build(start, [batch], what="distribution", top_k=top_k).token_kl(batch, logits)
+        assert (merged <= whole + 1e-5).all() and (merged >= -1e-6).all()
+        # A finer partition of the same outcomes only adds divergence.
+        assert lower is None or (merged >= lower - 1e-5).all()
+        lower, error[top_k] = merged, float(((whole - merged).mean() / whole.mean()).detach())
+    torch.testing.assert_close(lower, whole, atol=1e-6, rtol=1e-5)
+    assert error[1] > error[256] > error[2048] > 0
+    (gradient,) = torch.autograd.grad(merged.sum(), logits)
+    torch.testing.assert_close(gradient, torch.autograd.grad(whole.sum(), logits)[0], atol=1e-6, rtol=1e-4)
+
+
+def test_the_error_is_the_divergence_among_merged_tokens(apart, samples):
+    """What is missing is r KL(p | rest || q | rest), computed here the long way."""
+    start, moved = apart
+    batch = next(batches(start, samples, 4))
+    p, q = (model.answer_logits(batch).detach().double().log_softmax(-1) for model in apart)
+    kept = p.topk(64).indices
+    merged = CachedReference.build(start, [batch], what="distribution", top_k=64).token_kl(batch, moved.answer_logits(batch))
+    rest = torch.ones_like(p, dtype=torch.bool).scatter(1, kept, False)
+    share = (p.exp() * rest).sum(-1)
+    inside = (p.exp() * rest * (p - share.log()[:, None] - q + (q.exp() * rest).sum(-1).log()[:, None])).sum(-1)
+    whole = (p.exp() * (p - q)).sum(-1)
+    torch.testing.assert_close(whole - inside, merged.double(), atol=1e-5, rtol=1e-4)
+
+
+def test_few_tokens_take_little_memory_and_give_no_logits(model, samples):
+    encoded = {"forget": {}, "retain": by_id(model, samples[10:])}
+    whole = make_reference(model, load_method("kl"), encoded, kind="cache")
+    few = make_reference(model, load_method("kl"), encoded, kind="cache", top_k=32)
+    assert few.memory_bytes < whole.memory_bytes / 50
+    with pytest.raises(ConfigError, match=r"keeps the 32 likeliest tokens only.*reference\.token_kl"):
+        few.answer_logits(next(batches(model, samples[10:14], 4)))
+
+
+def test_training_against_a_cache_of_few_tokens(model, samples):
+    """The same training as with whole distributions, but for the error of the merged tokens."""
+    losses = {}
+    for top_k in (None, 1024, model.answer_logits(next(batches(model, samples, 2))).shape[-1]):
+        options = TrainOptions(steps=3, learning_rate=1e-3, reference="cache", reference_top_k=top_k)
+        trained = attach(model, Scope(rank=4))
+        losses[top_k] = train(trained, load_method("kl"), forget=samples[:8], retain=samples[10:18], options=options).loss
+    whole, some, every = losses.values()
+    assert every == pytest.approx(whole, abs=1e-5)
+    assert some == pytest.approx(whole, abs=0.05)
+
+
+def test_a_second_model_says_what_it_takes(model, samples):
+    encoded = {"forget": by_id(model, samples[:2]), "retain": {}}
+    with pytest.warns(UserWarning, match=r"second model of 0\.00 GiB"):
+        second = make_reference(model, load_method("npo"), encoded, kind="second_model")
+    assert second.memory_bytes == sum(
+        tensor.numel() * tensor.element_size() for tensor in (*model.network.parameters(), *model.network.buffers())
+    )
+    with pytest.raises(ConfigError, match="adapter_off needs a fresh LoRA adapter"):
+        make_reference(model, load_method("npo"), encoded, kind="adapter_off")

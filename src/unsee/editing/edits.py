@@ -101,7 +101,7 @@ def _edits(
         changed.network.eval()
         start = StartWeights(changed)
         groups = None
-        if size > 1 and why_not_side_by_side(changed, method) is None:
+        if size > 1 and not options.saves_memory and why_not_side_by_side(changed, method) is None:
             groups = SideBySide(changed, method, forget, retain=retain, options=options, size=size)
     fact = ""
     try:

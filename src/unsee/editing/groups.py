@@ -18,7 +18,7 @@ from unsee.editing.joint_batches import JointBatch, JointData, divided, joint_fi
 from unsee.editing.stacked_adapters import ROWS, Adapter, AdapterStack, Rows
 from unsee.methods.base import Method
 from unsee.methods.lens_defence import LensReader
-from unsee.models.reference import AdapterOff, evaluating
+from unsee.models.reference import AdapterOff, Reference, evaluating
 from unsee.training import TrainReport, side_of, train
 from unsee.training_data import TrainingData
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from unsee.methods.scope import Scope
     from unsee.models.batches import Batch
     from unsee.models.model import Model
-    from unsee.models.reference import Reference
     from unsee.sample import Sample
 
 
@@ -289,7 +288,7 @@ class _TrainedTogether(Method):
         self.group.finish_step()
 
 
-class _StackOff:
+class _StackOff(Reference):
     """The reference of a group: the network without adapters."""
 
     def __init__(self, stack: AdapterStack) -> None:

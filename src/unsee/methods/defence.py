@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from unsee.errors import ConfigError
 from unsee.methods.base import B, Method, Read, Side
-from unsee.methods.losses import nll, token_kl, token_mean
+from unsee.methods.losses import nll, token_mean
 from unsee.methods.scope import Scope
 
 if TYPE_CHECKING:
@@ -113,5 +113,5 @@ class Defence(Edit):
         if self.retain_loss == "nll":
             return {"retain": self.retain_weight * nll(model, retain)}
         assert reference is not None
-        divergence = token_kl(reference.answer_logits(retain), model.answer_logits(retain))
+        divergence = reference.token_kl(retain, model.answer_logits(retain))
         return {"retain_kl": self.retain_weight * token_mean(divergence, retain)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from unsee.methods.base import B, Method, Need, Read, Side
-from unsee.methods.losses import gathered, nll, pooled_mean, pooled_nll, token_kl, token_mean, token_sum
+from unsee.methods.losses import gathered, nll, pooled_mean, pooled_nll, token_mean, token_sum
 from unsee.models.prompts import LossMask
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class KLMinimisation(Method):
             terms["forget"] = -self.forget_weight * nll(model, forget)
         if retain is not None:
             assert reference is not None
-            divergence = token_kl(reference.answer_logits(retain), model.answer_logits(retain))
+            divergence = reference.token_kl(retain, model.answer_logits(retain))
             terms["retain_kl"] = self.retain_weight * token_mean(divergence, retain)
         return terms
 
@@ -73,6 +73,6 @@ class KLMinimisationOfficial(KLMinimisation):
             assert reference is not None
             logits = model.answer_logits(retain)
             terms["retain"] = -pooled_mean(gathered(logits, retain), retain)
-            divergence = token_kl(reference.answer_logits(retain), logits)
+            divergence = reference.token_kl(retain, logits)
             terms["retain_kl"] = self.retain_weight * token_sum(divergence, retain)
         return terms

@@ -353,6 +353,28 @@ def load_network(
     return network.eval()
 
 
+def network_without_values(folder: Path, *, dtype: Dtype) -> Any:
+    """The plain transformers module of a folder's config on the meta device, without its weights; of an adapter its base.
+
+    Raises:
+        CheckpointError: the folder is not there or its config cannot be read.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    if (folder / ADAPTER).is_file():
+        folder = _base_folder(folder, None)
+    if not (folder / CONFIG).is_file():
+        raise CheckpointError(f"{folder} holds no {CONFIG}, which says how large the model is; check the path")
+
+    def build() -> Any:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with torch.device("meta"):
+            return AutoModelForImageTextToText.from_config(config, dtype=getattr(torch, dtype))
+
+    return _loaded(folder, build)
+
+
 def load_processor(source: Path | str, *, hub: bool = False) -> Any:
     from transformers import AutoProcessor
 

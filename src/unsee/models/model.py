@@ -86,8 +86,8 @@ class Model:
         """Logits of every counted token, [edges, vocabulary] in fp32; other positions never reach the unembedding."""
         batch = batch.to(self.device)
         if self._plain_head is False:
-            return self.network(**batch.inputs).logits[batch.row, batch.position].float()
-        hidden = self.base.model(**batch.inputs).last_hidden_state[batch.row, batch.position]
+            return self.network(**batch.inputs, use_cache=False).logits[batch.row, batch.position].float()
+        hidden = self.base.model(**batch.inputs, use_cache=False).last_hidden_state[batch.row, batch.position]
         if self._plain_head is None:
             self._plain_head = self._head_is_plain(batch, hidden)
             if not self._plain_head:
@@ -98,7 +98,7 @@ class Model:
     def _head_is_plain(self, batch: Batch, hidden: Tensor) -> bool:
         """Whether logits are the unembedding of the last hidden state, without scaling or capping."""
         head = self.base.get_output_embeddings()
-        whole = self.base(**batch.inputs).logits[batch.row[:4], batch.position[:4]]
+        whole = self.base(**batch.inputs, use_cache=False).logits[batch.row[:4], batch.position[:4]]
         return torch.allclose(head(hidden[:4]).float(), whole.float(), atol=1e-3, rtol=1e-3)
 
     def token_logprobs(self, batch: Batch) -> Tensor:
