@@ -167,7 +167,7 @@ def test_hostile_texts_and_ids_stay_data(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("format", ["okvqa", "slake", "people-folder"])
-def test_a_whole_run(format: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_whole_run(format: str, tmp_path: Path) -> None:
     """From the table to a report: six defences and seven attacks with what is there offline."""
     import polars as pl
 
@@ -180,9 +180,8 @@ def test_a_whole_run(format: str, tmp_path: Path, capfd: pytest.CaptureFixture[s
         short.append(f"attack.options.{attack}.layers=[{', '.join(map(str, LAYERS[attack]))}]")
     settings = [word for setting in short for word in ("--set", setting)]
     run = ["run", "--benchmark", str(out), "--model", str(tmp_path / "model"), "--facts", "1", "--out", str(tmp_path / "run")]
-    code = main([*run, *settings])
-    assert code == 1, capfd.readouterr().err  # a random model knows nothing, which the gate says
-    assert "failed:" not in capfd.readouterr().err
+    assert main([*run, *settings]) in (0, 1)  # 1 where the gate says that a random model does not know the fact
+    assert json.loads((tmp_path / "run/provenance.json").read_text())["failed"] == []
     results = pl.read_parquet(tmp_path / "run/results.parquet")
     assert results.columns == RESULTS.names() and set(results["benchmark"]) == {"made"}
     assert {"fact_erasure", "empty_response", "error_injection", "head_projection", "max_entropy", "input_rephrasing"} <= {
