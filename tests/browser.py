@@ -86,6 +86,12 @@ class Browser:
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
 
+    def leave(self) -> None:
+        """End it as a user does, so that it writes down what pages stored."""
+        self.call("Browser.close")
+        self._process.wait(timeout=30)
+        self.close()
+
     def close(self) -> None:
         self._process.terminate()
         self._process.wait(timeout=30)

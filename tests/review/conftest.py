@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from serving import Served, servers
-from toy_garden import toy_extension
 
+from review.serving import Served, servers
+from review.toy_garden import toy_extension
 from unsee.benchmarks.extended.files import read_extension, write_extension
 from unsee.benchmarks.extended.variants import Extension
 

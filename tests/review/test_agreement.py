@@ -9,8 +9,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from votes import cohen, decision, decisions
 
+from review.votes import cohen, decision, decisions
 from unsee.errors import ConfigError
 from unsee.metrics.bootstrap import Resampler
 from unsee.review.agreement import FEW_FACTS_MARK, agreement, fact_of

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from toy_garden import drawing, toy_extension
-from votes import decision
 
+from review.toy_garden import drawing, toy_extension
+from review.votes import decision
 from unsee.errors import DataError
 from unsee.review.decisions import LONGEST_REASON, DecisionLog, extension_digest, read_decisions, standing
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from scipy.stats import binomtest
-from toy_garden import toy_extension
-from votes import decision, judged
 
+from review.toy_garden import toy_extension
+from review.votes import decision, judged
 from unsee.benchmarks.extended.files import read_extension, write_extension
 from unsee.benchmarks.extended.variants import Extension
 from unsee.errors import DataError

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from serving import Served
-from toy_garden import HOSTILE, HOSTILE_TEXTS, toy_extension
-from votes import cohen
 
 from browser import CHROMIUM, Browser
+from review.serving import Served
+from review.toy_garden import HOSTILE, HOSTILE_TEXTS, toy_extension
+from review.votes import cohen
 from unsee.benchmarks.extended.variants import Extension
 from unsee.review import extension_digest, filter_extension, read_decisions, write_page
 from unsee.review.decisions import Decision, standing
@@ -66,8 +66,7 @@ def fresh(tmp_path: Path) -> Iterator[Callable[[], Browser]]:
 
     def again() -> Browser:
         if opened:
-            opened[-1].call("Browser.close")  # as a user does, so that it writes down what it remembers
-            opened.pop().close()
+            opened.pop().leave()
         opened.append(Browser(tmp_path / "profile"))
         return opened[-1]
 
@@ -301,11 +300,12 @@ def test_trouble_is_told_and_nothing_is_lost(
     place.rename(tmp_path / "elsewhere")
     press(browser, "k", "k")
     browser.wait(f"{TROUBLE}.includes('2 decisions are not on disk yet')")
+    assert f"The folder {folder} is gone" in browser.run(TROUBLE)
     assert f"Decisions cannot be written to {path} (No such file or directory)." in browser.run(TROUBLE)
     assert len(downloaded(browser, tmp_path / "saved.jsonl")) == 3
     (tmp_path / "gone").rename(folder)
     place.mkdir()
-    browser.wait(f"{TROUBLE} === ''")
+    browser.wait(f"{TROUBLE} === '' && {SAVED}")
     assert len(read_decisions(path)) == 3
 
 

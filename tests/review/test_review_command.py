@@ -7,9 +7,9 @@ import socket
 from pathlib import Path
 
 import pytest
-from toy_garden import toy_extension
-from votes import judged
 
+from review.toy_garden import toy_extension
+from review.votes import judged
 from run_fixtures import assert_one_line
 from unsee.benchmarks.extended.files import read_extension, write_extension
 from unsee.benchmarks.extended.variants import Extension

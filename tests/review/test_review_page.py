@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from toy_garden import HOSTILE, HOSTILE_TEXTS, drawing, toy_extension
 
 from doc_pages import bare, read, table
+from review.toy_garden import HOSTILE, HOSTILE_TEXTS, drawing, toy_extension
 from unsee.errors import ConfigError
 from unsee.review import REASONS, extension_digest, write_page
 from unsee.review.page import MOST_INSIDE, PIXELS

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import Served, servers
-from votes import decision
 
+from review.serving import Served, servers
+from review.votes import decision
 from run_fixtures import assert_one_line
 from unsee.benchmarks.extended.variants import Extension
 from unsee.review.decisions import Decision, extension_digest, read_decisions, standing

@@ -4,9 +4,15 @@ window.reviewStore = function (data, annotator, tell, moved) {
   var KEYS = ["item", "annotator", "verdict", "reason", "seconds", "time", "extension"];
   var prefix = "unsee-review/" + data.digest + "/" + annotator + "/";
   var token = new URLSearchParams(location.search).get("token") || "";
+  var notes = { unsaved: "", warning: "" };
   var known = new Map(), queue = [], sending = false, last = 0, keeps = true, timer = null;
   var items = new Set(data.items.map(function (item) { return item.id; }));
 
+  // What is not on disk stays told, whatever else is.
+  function note(name, text) {
+    notes[name] = text;
+    tell([notes.unsaved, notes.warning].filter(Boolean).join(" "));
+  }
   function sane(row) {
     return row && typeof row === "object" && items.has(row.item) && row.annotator === annotator && row.extension === data.digest &&
       (row.verdict === null || ["keep", "reject", "unsure"].indexOf(row.verdict) >= 0) && typeof row.reason === "string" &&
@@ -21,7 +27,7 @@ window.reviewStore = function (data, annotator, tell, moved) {
     try {
       localStorage.setItem(prefix + row.item, JSON.stringify(unsent ? Object.assign({ unsent: true }, row) : row));
     } catch (error) {
-      if (keeps && !data.served) { tell("This browser keeps nothing between visits: download your decisions before you close the page."); }
+      if (keeps && !data.served) { note("warning", "This browser keeps nothing between visits: download your decisions before you close the page."); }
       keeps = false;
     }
   }
@@ -42,9 +48,9 @@ window.reviewStore = function (data, annotator, tell, moved) {
     });
   }
   function unsaved(error) {
-    var why = error instanceof TypeError ? "The server does not answer; start it again with the same command, then open the address it names." : error.message;
+    var why = error instanceof TypeError ? "The server does not answer." : error.message;
     var own = queue.length === 1 ? "1 decision is" : queue.length + " decisions are";
-    tell(why + " " + own + " not on disk yet, kept in this page and tried again; Download saves all of them.");
+    note("unsaved", why + " " + own + " not on disk yet, kept in this page and tried again; Download saves all of them.");
   }
   function send() {
     if (sending || !queue.length) { return; }
@@ -55,8 +61,9 @@ window.reviewStore = function (data, annotator, tell, moved) {
       queue.shift();
       // A later decision about the same variant may wait behind this one.
       if (!queue.some(function (other) { return other.item === row.item; })) { keep(row, false); }
-      tell(said.warning || "");
+      note("warning", said.warning);
       sending = false;
+      if (queue.length === 0) { note("unsaved", ""); }
       moved();
       send();
     }, function (error) {
@@ -89,7 +96,7 @@ window.reviewStore = function (data, annotator, tell, moved) {
     // Resolves when what the server has is known.
     ready: data.served ? ask("GET").then(function (said) {
       said.decisions.filter(sane).forEach(take);
-      tell(said.warning || "");
+      note("warning", said.warning);
       send();
     }) : Promise.resolve(),
     get: function (item) {
@@ -113,7 +120,7 @@ window.reviewStore = function (data, annotator, tell, moved) {
     },
     lines: function () { return this.rows().map(function (row) { return JSON.stringify(row) + "\n"; }).join(""); },
     unsent: function () { return queue.length; },
-    look: function () { return ask("GET").then(function (said) { tell(said.warning || ""); }, unsaved); },
+    look: function () { return ask("GET").then(function (said) { note("warning", said.warning); }, function () { return null; }); },
     take: function (text) {
       var counts = { taken: 0, older: 0, others: 0, unfit: 0 };
       text.split("\n").forEach(function (line) {
