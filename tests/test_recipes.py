@@ -32,6 +32,7 @@ def test_a_recipe_has_its_five_facts(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", DATA)
 def test_a_dry_run_fits_the_hardware(name: str, tmp_path: Path, capsys, monkeypatch) -> None:
     folder = tmp_path / "model"
