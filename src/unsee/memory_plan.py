@@ -121,10 +121,14 @@ def skeleton(name_or_path: str | Path, *, dtype: Dtype = "float32") -> Model:
     from unsee.models.checkpoints import load_processor, network_without_values
     from unsee.models.loading import EMBEDDED, weights_folder
     from unsee.models.model import Model
+    from unsee.models.self_check import Feature
 
     folder = weights_folder(str(name_or_path)) if str(name_or_path) in EMBEDDED else Path(name_or_path)
     network = network_without_values(folder, dtype=dtype)
-    return Model(network, load_processor(folder), name=folder.resolve().name)
+    made = Model(network, load_processor(folder), name=folder.resolve().name)
+    # Whether rows may share a picture is found out on values; those of most families may.
+    made.prompter.shared_prefix = Feature(True)
+    return made
 
 
 def without_values(model: Model) -> Model:
@@ -134,6 +138,7 @@ def without_values(model: Model) -> Model:
 
     from unsee.models.model import Model
 
+    model.packs()  # found out while there are values
     memo: dict[int, Any] = {}
     for weight in model.network.parameters():
         shape = torch.empty_like(weight, device="meta")

@@ -88,7 +88,8 @@ def _scenarios(table: Any) -> list[str]:
     if isinstance(given.get("scenario"), str):
         return [given["scenario"]]
     path = given.get("path")
-    return list(_SCENARIOS) if path is None else list(planted_scenarios(Path(path)))
+    # That a folder is not there is said where it is loaded.
+    return list(planted_scenarios(Path(path))) if path is not None and Path(path).is_dir() else list(_SCENARIOS)
 
 
 def _possible_attacks(folder: Path) -> list[str]:

@@ -29,6 +29,7 @@ from unsee.models.loading import load_model
 from unsee.models.lora import attach, copied, trainable_names
 from unsee.models.model import Model
 from unsee.models.questions import encode_samples
+from unsee.models.reference import Reference
 from unsee.sample import Sample
 from unsee.training import TrainOptions, resolved_mask, train
 from unsee.training_data import TrainingData
@@ -46,6 +47,8 @@ def every(made: Any) -> str:
 
 class ToyModel(Model):
     """Says what it is told: logits [layers, edges, vocabulary], a leaf with gradients; the last layer is its own output."""
+
+    token_kl = Reference.token_kl
 
     def __init__(self, layers: Tensor) -> None:
         self.network = torch.nn.Identity()

@@ -14,11 +14,13 @@ from unsee.methods.losses import preference
 from unsee.models.batches import Batch, collate
 from unsee.models.model import Model
 from unsee.models.questions import encode_samples
-from unsee.models.reference import SecondModel
+from unsee.models.reference import Reference, SecondModel
 
 
 class ToyModel(Model):
-    """Returns the same logits for every batch: [edges, vocabulary], a leaf with gradients."""
+    """Returns the same logits for every batch: [edges, vocabulary], a leaf with gradients; a reference as well."""
+
+    token_kl = Reference.token_kl
 
     def __init__(self, logits: Tensor) -> None:
         self.network = torch.nn.Identity()
