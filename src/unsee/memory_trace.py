@@ -200,7 +200,9 @@ class _AsOnDevices:
     def _in_bf16(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def narrow(*args: Any, **kwargs: Any) -> Any:
-            args, kwargs = tree_map_only(Tensor, self._narrow, (args, kwargs))
+            # Positions keep their values, and networks turn them in fp32 whatever the rest is computed in.
+            if all(value.is_meta for value in _leaves((*args, *kwargs.values())) if isinstance(value, Tensor)):
+                args, kwargs = tree_map_only(Tensor, self._narrow, (args, kwargs))
             return function(*args, **kwargs)
 
         return narrow
