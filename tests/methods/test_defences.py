@@ -29,6 +29,7 @@ from unsee.models.loading import load_model
 from unsee.models.lora import attach, copied, trainable_names
 from unsee.models.model import Model
 from unsee.models.questions import encode_samples
+from unsee.models.reference import Reference
 from unsee.sample import Sample
 from unsee.training import TrainOptions, resolved_mask, train
 from unsee.training_data import TrainingData
@@ -44,7 +45,7 @@ def every(made: Any) -> str:
     return f"{made.name}-{made.variant}"
 
 
-class ToyModel(Model):
+class ToyModel(Model, Reference):
     """Says what it is told: logits [layers, edges, vocabulary], a leaf with gradients; the last layer is its own output."""
 
     def __init__(self, layers: Tensor) -> None:

@@ -14,10 +14,10 @@ from unsee.methods.losses import preference
 from unsee.models.batches import Batch, collate
 from unsee.models.model import Model
 from unsee.models.questions import encode_samples
-from unsee.models.reference import SecondModel
+from unsee.models.reference import Reference, SecondModel
 
 
-class ToyModel(Model):
+class ToyModel(Model, Reference):
     """Returns the same logits for every batch: [edges, vocabulary], a leaf with gradients."""
 
     def __init__(self, logits: Tensor) -> None:
