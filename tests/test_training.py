@@ -231,7 +231,7 @@ def test_one_forward_per_batch(model, samples):
 @pytest.mark.parametrize("made", LOSSES, ids=lambda made: f"{made.name}-{made.variant}")
 def test_pictures_and_extra_inputs_reach_the_model(model, samples, made, monkeypatch):
     """Defect M17: whatever the processor makes goes through untouched."""
-    model.packs()  # found out once, by passes of its own
+    assert model.packs()  # found out by passes of its own
     seen = []
     forward = type(model.network.model).forward
 
