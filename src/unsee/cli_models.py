@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from unsee import processes
 from unsee.answering import ShotSource
 from unsee.command_line import (
     DONE,
@@ -79,7 +80,7 @@ def learn(
         display.job(f"learning {loaded.name}")
         with _saving(out) as state:
             made = learn(
-                load_model(model),
+                load_model(model, device=processes.device()),
                 loaded,
                 ratio=forget_ratio,
                 draw=draw,
@@ -156,14 +157,14 @@ def unlearn(
         display.job(f"unlearning by {method}")
         with _saving(out) as state:
             done = unlearn_with_report(
-                load_model(model),
+                load_model(model, device=processes.device()),
                 forget=forgotten,
                 retain=kept,
                 method=plan.method,
                 options=replace(plan.options, seed=seed, loss_mask=loss_mask),
                 scope=Scope(rank=lora) if plan.method.scope is None else None,
                 resume=state,
-                reference_model=load_model(reference_model) if reference_model else None,
+                reference_model=load_model(reference_model, device=processes.device()) if reference_model else None,
                 in_place=True,
                 progress=display.stage("unlearning"),
             )
@@ -229,7 +230,7 @@ def answer(
         display.plan(1)
         display.job("answering")
         records = answer(
-            load_model(model),
+            load_model(model, device=processes.device()),
             samples,
             protocols=protocols,
             batch_size=batch_size,
@@ -282,15 +283,23 @@ def _unlearning_data(
 def _saving(out: Path) -> Iterator[Path]:
     """Hold an output folder that is new; gives the folder for checkpoints, which goes away when all is saved.
 
+    Of several processes the main one holds it for all.
+
     Raises:
         ConfigError: the folder holds something already.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
     training = out.with_name(f".{out.name}.training")
-    with only_writer(training):
+
+    def hold(held: ExitStack) -> None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
+        held.enter_context(only_writer(training))
+
+    with ExitStack() as held:
+        processes.from_main(lambda: hold(held))
         yield training / "state"
-    shutil.rmtree(training, ignore_errors=True)
+    if processes.is_main():
+        shutil.rmtree(training, ignore_errors=True)
 
 
 def _save(model: Model, out: Path, facts: dict[str, Any]) -> None:
@@ -298,7 +307,7 @@ def _save(model: Model, out: Path, facts: dict[str, Any]) -> None:
         model.save(aside)
         write_json(aside / _FACTS, facts)
 
-    write_folder(out, fill)
+    processes.from_main(lambda: write_folder(out, fill))
 
 
 def _embedded_base(model: str) -> str:

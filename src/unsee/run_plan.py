@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unsee.cell_questions import CellQuestions, cell_questions, edits_single_facts, training_questions
-from unsee.experiment import Cell, Experiment
+from unsee.experiment import Cell, Experiment, chosen_cells
 from unsee.learned_models import learned_names
 from unsee.learning import taught
 from unsee.progress import duration
 from unsee.run_folder import RunFolder
 from unsee.run_results import load_experiment_benchmark
-from unsee.runs import chosen_cells
 
 if TYPE_CHECKING:
     from unsee.attacks.base import Attack
