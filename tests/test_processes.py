@@ -25,7 +25,7 @@ def launched(*command: str, **environment: str) -> subprocess.CompletedProcess[s
     """Two processes of a command."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *command]
     settings = {**ENVIRONMENT, **environment}
-    return subprocess.run(launch, env=settings, capture_output=True, text=True, timeout=280, check=False)
+    return subprocess.run(launch, env=settings, capture_output=True, text=True, timeout=900, check=False)
 
 
 def rows(folder: Path) -> list[dict]:
@@ -72,6 +72,7 @@ def test_two_processes_equal_one(alone: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_shards_equal_one_process(alone: Path, tmp_path: Path) -> None:
     """FSDP2 over gloo: adapters and weights, and checkpoints that one process can go on from."""
     two_processes.taught(alone / "weights", rank=None)

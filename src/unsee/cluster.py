@@ -13,6 +13,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -61,6 +63,10 @@ class Cluster:
     retries: int = 3
 
     def __post_init__(self) -> None:
+        if find_spec("ray") is None:
+            raise ConfigError(
+                "cells on a cluster need Ray, which is not installed; run `pip install 'unsee[ray]'` on every machine of it"
+            )
         if self.cpus_per_cell < 1:
             raise ConfigError(f"cpus_per_cell = {self.cpus_per_cell} is too few; give each cell at least 1")
         if self.gpus_per_cell < 0 or (self.gpus_per_cell > 1 and self.gpus_per_cell != int(self.gpus_per_cell)):
@@ -68,71 +74,15 @@ class Cluster:
                 f"gpus_per_cell = {self.gpus_per_cell:g} cannot be given; give a part of one GPU or a whole number"
             )
 
-    def check(self) -> None:
-        """Raises ConfigError where Ray is not installed."""
-        _ray()
-
-    def compute(
-        self, experiment: Experiment, folder: RunFolder, cells: Sequence[Cell], models: LearnedModels, display: Display
-    ) -> list[str]:
-        """Compute cells and the learned models that they lack; returns a line per cell that failed.
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """With the cluster at hand inside the block.
 
         Raises:
             ConfigError: no cluster answers, or none of its machines has what a cell asks for.
-            UserError: a machine does not see the run folder, or cannot write there.
         """
         ray = _ray()
-        job = Job(experiment, folder, str(Path.cwd()))
-        needed = {"num_cpus": self.cpus_per_cell, "num_gpus": self.gpus_per_cell, "max_retries": self.retries}
-        missing = set(models.missing(cells))
-        with self._connected(ray):
-            learn_task, cell_task = (ray.remote(**needed)(work) for work in (_learn, _compute))
-            made: dict[str, Any] = {}
-            running: dict[Any, tuple[str, Cell | None]] = {}
-            for one in learned_names(experiment, cells):
-                if one.name in missing:
-                    made[one.name] = learn_task.options(name=models.title(one)).remote(job, one)
-                    running[made[one.name]] = (models.title(one), None)
-            for cell in cells:
-                begins_at = [one.name for one in learned_names(experiment, [cell]) if one.name in made]
-                task = cell_task.options(name=cell.id)
-                running[task.remote(job, cell, begins_at, *(made[name] for name in begins_at))] = (cell.id, cell)
-            failed = self._collect(ray, running, folder, display)
-        return [failed[cell.id] for cell in cells if cell.id in failed]
 
-    def _collect(
-        self, ray: Any, running: Mapping[Any, tuple[str, Cell | None]], folder: RunFolder, display: Display
-    ) -> dict[str, str]:
-        """Wait for all tasks and show them as they end; returns the lines of failed cells by their ids."""
-        failed: dict[str, str] = {}
-        waiting = list(running)
-        while waiting:
-            (done, *_), waiting = ray.wait(waiting)
-            title, cell = running[done]
-            display.job(title)
-            outcome = self._outcome(ray, done)
-            for line in outcome.said:
-                display.say(line)
-            if cell is not None and outcome.failure is not None:
-                failed[cell.id] = outcome.failure
-            elif cell is not None and outcome.error is not None:
-                failed[cell.id] = f"{cell.id}: {folder.mark_failed(folder.cell(cell), outcome.error)}"
-                display.say(f"failed: {failed[cell.id]}")
-        return failed
-
-    def _outcome(self, ray: Any, task: Any) -> Outcome:
-        try:
-            outcome: Outcome = ray.get(task)
-            return outcome
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
-        except ray.exceptions.RayError as error:
-            reason = str(error).strip().splitlines()[0]
-            died = TrainingError(f"its worker died {self.retries + 1} times ({reason}); look at the machine's memory and logs")
-            return Outcome((), error=died)
-
-    @contextmanager
-    def _connected(self, ray: Any) -> Iterator[None]:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
         if self.address is not None:
@@ -154,6 +104,66 @@ class Cluster:
             yield
         finally:
             ray.shutdown()
+
+    def compute(
+        self, experiment: Experiment, folder: RunFolder, cells: Sequence[Cell], models: LearnedModels, display: Display
+    ) -> list[str]:
+        """Compute cells and the learned models that they lack; returns a line per cell that failed.
+
+        Raises:
+            UserError: a machine does not see the run folder, or cannot write there.
+        """
+        ray = _ray()
+
+        job = Job(experiment, folder, str(Path.cwd()))
+        needed = {"num_cpus": self.cpus_per_cell, "num_gpus": self.gpus_per_cell, "max_retries": self.retries}
+        missing = set(models.missing(cells))
+        learn_task, cell_task = (ray.remote(**needed)(work) for work in (_learn, _compute))
+        made: dict[str, Any] = {}
+        running: dict[Any, tuple[str, Cell | None]] = {}
+        for one in learned_names(experiment, cells):
+            if one.name in missing:
+                made[one.name] = learn_task.options(name=models.title(one)).remote(job, one)
+                running[made[one.name]] = (models.title(one), None)
+        for cell in cells:
+            begins_at = [one.name for one in learned_names(experiment, [cell]) if one.name in made]
+            task = cell_task.options(name=cell.id)
+            running[task.remote(job, cell, begins_at, *(made[name] for name in begins_at))] = (cell.id, cell)
+        failed = self._collect(running, folder, display)
+        return [failed[cell.id] for cell in cells if cell.id in failed]
+
+    def _collect(self, running: Mapping[Any, tuple[str, Cell | None]], folder: RunFolder, display: Display) -> dict[str, str]:
+        """Wait for all tasks and show them as they end; returns the lines of failed cells by their ids."""
+        ray = _ray()
+
+        failed: dict[str, str] = {}
+        waiting = list(running)
+        while waiting:
+            (done, *_), waiting = ray.wait(waiting)
+            title, cell = running[done]
+            display.job(title)
+            outcome = self._outcome(done)
+            for line in outcome.said:
+                display.say(line)
+            if cell is not None and outcome.failure is not None:
+                failed[cell.id] = outcome.failure
+            elif cell is not None and outcome.error is not None:
+                failed[cell.id] = f"{cell.id}: {folder.mark_failed(folder.cell(cell), outcome.error)}"
+                display.say(f"failed: {failed[cell.id]}")
+        return failed
+
+    def _outcome(self, task: Any) -> Outcome:
+        ray = _ray()
+
+        try:
+            outcome: Outcome = ray.get(task)
+            return outcome
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except ray.exceptions.RayError as error:
+            reason = str(error).strip().splitlines()[0]
+            died = TrainingError(f"its worker died {self.retries + 1} times ({reason}); look at the machine's memory and logs")
+            return Outcome((), error=died)
 
 
 class _Notes(Display):
@@ -216,8 +226,4 @@ def _at(job: Job) -> Iterator[None]:
 
 
 def _ray() -> Any:
-    try:
-        import ray
-    except ImportError as error:
-        raise ConfigError("--executor ray needs Ray; run `pip install 'unsee[ray]'` on every machine of the cluster") from error
-    return ray
+    return import_module("ray")

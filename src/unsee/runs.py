@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -98,7 +99,7 @@ def run(
             # What cannot work must leave no folder behind that later stands in the way.
             runner = CellRunner(experiment, folder, chosen, shown, [Path(place) for place in reuse], cluster)
             runner.check()
-            with only_writer(folder.path):
+            with runner.computing(), only_writer(folder.path):
                 folder.claim(experiment)
                 return runner.run()
     except Exception as error:
@@ -133,12 +134,14 @@ class CellRunner:
 
     def check(self) -> None:
         """Refuse what cannot work before anything is written."""
-        if self.cluster is not None:
-            self.cluster.check()
         if self.models.missing(self._waiting()):
             self.models.start  # noqa: B018
         if self.experiment.attacks and self._waiting():
             self._check_attacks()
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Where cells are computed, at hand inside the block."""
+        return self.cluster.connected() if self.cluster is not None and self._waiting() else nullcontext()
 
     def _check_attacks(self) -> None:
         """Refuse attacks that cannot work before any model time is spent."""

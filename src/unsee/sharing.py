@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from unsee.errors import ConfigError
 from unsee.methods.base import Method
+from unsee.models.lora import decoder_blocks
 from unsee.processes import together
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Copies:
 
     def run(self, work: Callable[[], _T]) -> _T:
         """Work that runs the network."""
+        return work()
+
+    def losses(self, work: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Terms that gradients are taken of."""
         return work()
 
     def gathered(self, work: Callable[[], _T]) -> list[_T]:
@@ -89,10 +94,28 @@ class Shards(Copies):
     def __init__(self, accelerator: Accelerator, model: Model, optimizer: torch.optim.Optimizer) -> None:
         self.accelerator, self.model = accelerator, model
         self._skeleton = _without_weights(model.network)
-        self._root, self.optimizer = accelerator.prepare(_Root(model.network), optimizer)
+        blocks = decoder_blocks(model.base)
+        inside = {id(weight) for weight in blocks.parameters()} if blocks is not None else set()
+        weights = model.network.named_parameters()
+        self._outside = [name for name, weight in weights if weight.requires_grad and id(weight) not in inside]
+        self._root, self.optimizer = accelerator.prepare(_Root(model.network, blocks), optimizer)
 
     def run(self, work: Callable[[], _T]) -> _T:
         return self._root(work)
+
+    def losses(self, work: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        return self._root(lambda: self._reaching_all(work()))
+
+    def _reaching_all(self, terms: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The same terms with zero gradients for weights outside the decoder that this process's samples do not reach.
+
+        Processes add up the gradients that each of them has, so all must have the same; text alone leaves out vision.
+        """
+        if not terms or not self._outside:
+            return terms
+        name, values = next(iter(terms.items()))
+        silent = torch.stack([0.0 * self.model.network.get_parameter(path).sum() for path in self._outside]).sum()
+        return {**terms, name: values + silent}
 
     def gathered(self, work: Callable[[], _T]) -> list[_T]:
         # Others may wait inside the network for one that failed there, so it must leave and be missed.
@@ -115,15 +138,16 @@ class Shards(Copies):
 
 
 class _Root(nn.Module):
-    """What FSDP2 takes for the network: its forward pass is whatever work it is given."""
+    """What FSDP2 takes for the network: its forward pass is whatever work it is given.
 
-    def __init__(self, network: Any) -> None:
+    The decoder's blocks come together one at a time, the rest for the whole pass: a batch without pictures leaves out vision
+    layers, and no process may wait for another there.
+    """
+
+    def __init__(self, network: nn.Module, blocks: nn.ModuleList | None) -> None:
         super().__init__()
         self.network = network
-        # Composite models name layers of parts they do not have; FSDP2 insists on every name.
-        own = {type(module).__name__ for module in network.modules()}
-        named: Sequence[str] = network._no_split_modules or ()
-        self._no_split_modules = [name for name in named if name in own]
+        self._no_split_modules = sorted({type(block).__name__ for block in blocks or ()})
 
     def forward(self, work: Callable[[], _T]) -> _T:
         return work()

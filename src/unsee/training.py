@@ -315,7 +315,7 @@ def _backward(
             batches = data.batch("forget", forget), data.batch("retain", retain)
             counts = {"forget": counted[0] is not None, "retain": counted[1] is not None}
             with _autocast(model, data.options):
-                terms = lay.run(partial(method.loss, model, reference, *batches))
+                terms = lay.losses(partial(method.loss, model, reference, *batches))
             loss: Tensor | None = None
             for name, values in terms.items():
                 side = side_of(method, name, values, *batches)
