@@ -28,7 +28,8 @@ def machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A cluster of two machines with a core each, and a head that computes nothing."""
     from ray.cluster_utils import Cluster as Machines
 
-    for name, value in {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}.items():
+    # Ray gives workers the lowest priority, so that on a busy machine they would hardly run at all.
+    for name, value in {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}.items():
         monkeypatch.setenv(name, value)
     made = Machines(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(2):
@@ -45,7 +46,7 @@ def working_on(prefix: str, machine: Any) -> bool:
 
 @needs_ray
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_a_machine_that_dies_costs_no_cell(
     machines: Any, finished: Run, experiment: Experiment, place: Path, tmp_path: Path
 ) -> None:
@@ -56,7 +57,7 @@ def test_a_machine_that_dies_costs_no_cell(
     command += ["--executor", "ray", "--address", machines.address]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as driver:
         first, second = machines.worker_nodes
-        end = time.monotonic() + 250
+        end = time.monotonic() + 600
         victim = None
         while victim is None:
             assert time.monotonic() < end and driver.poll() is None, driver.communicate()
@@ -66,7 +67,7 @@ def test_a_machine_that_dies_costs_no_cell(
             time.sleep(0.01)
         assert not (out / "cells" / cell.id / "DONE").exists()
         machines.remove_node(victim, allow_graceful=False)
-        shown, complaint = driver.communicate(timeout=250)
+        shown, complaint = driver.communicate(timeout=600)
     assert driver.returncode == 1, complaint  # a random model misses its gate
     assert all(line.startswith("unsee: gate missed: ") for line in complaint.splitlines()), complaint
     titles = [line.partition(": ")[2].partition(" (")[0] for line in shown.splitlines() if " of 9: " in line]
