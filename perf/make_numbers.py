@@ -25,6 +25,7 @@ COMMANDS = {
     "paper": [*UNSEE, "data", "check", "people-paper"],
     "answering": [sys.executable, "perf/answering.py"],
     "learning": [sys.executable, "perf/learning.py"],
+    "training": [sys.executable, "perf/training.py"],
     "demo": [sys.executable, "perf/demo.py", "--table"],
 }
 HEAD = """\

@@ -18,14 +18,14 @@ from polars.testing import assert_frame_equal
 from run_fixtures import assert_same, contents
 from unsee import runs
 from unsee.errors import ConfigError, DataError, TrainingError, UserError
-from unsee.experiment import Experiment, read_experiment
+from unsee.experiment import Experiment, chosen_cells, read_experiment
 from unsee.files import StorageError, only_writer, storage_problem, write_bytes, write_folder
 from unsee.methods.ga import GradientAscent
 from unsee.progress import Display, duration
 from unsee.run_folder import RunFolder
 from unsee.run_plan import plan_run
 from unsee.run_results import limited_retain, rescore, shortfalls
-from unsee.runs import Run, chosen_cells, run
+from unsee.runs import Run, run
 from unsee.schemas import RECORDS, RESULTS
 
 
@@ -93,7 +93,7 @@ def test_a_finished_run_is_not_computed_again(finished: Run, experiment: Experim
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(runs._Runner, "_compute", forbidden)
+    monkeypatch.setattr(runs.CellRunner, "_compute", forbidden)
     monkeypatch.setattr("unsee.models.loading.load_model", forbidden)
     before = finished.results
     again = run(experiment, out=finished.folder)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -25,6 +25,7 @@ from unsee.command_line import (
     Name,
     NameOrFolder,
     Overrides,
+    Share,
     TestImage,
     complain,
     console,
@@ -35,6 +36,7 @@ from unsee.command_line import (
 from unsee.errors import ConfigError
 
 if TYPE_CHECKING:
+    from unsee.cluster import Cluster
     from unsee.experiment import Experiment
 
 
@@ -44,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     given = list(sys.argv[1:] if arguments is None else arguments)
     about = "Make a multimodal LLM forget, and show with evidence whether it really did."
-    return run_command(COMMANDS, given, program="unsee", version=version("unsee"), about=about)
+    shared = ("learn", "unlearn", "answer")
+    return run_command(COMMANDS, given, program="unsee", version=version("unsee"), about=about, shared=shared)
 
 
 def demo(
@@ -98,6 +101,10 @@ def run(
     only: Many = (),
     reuse: Folders = (),
     set_: Overrides = (),
+    executor: Annotated[Literal["ray"] | None, tyro.conf.arg(metavar="ray")] = None,
+    address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None,
+    cpus_per_cell: Count = None,
+    gpus_per_cell: Share = None,
     out: Folder = None,
     dry_run: Flag = False,
     memory: Memory = None,
@@ -122,6 +129,10 @@ def run(
         only: compute only cells whose id matches a pattern such as 'npo-*', and their vanilla and gold.
         reuse: other run folders, whose learned models and cells are taken over where they are the same.
         set_: override a setting, for example npo.beta=0.1 or learn.epochs=10.
+        executor: compute cells side by side on a Ray cluster whose machines share the run folder.
+        address: of the cluster's head node, or auto; without it Ray starts on this machine, for this run.
+        cpus_per_cell: cores that a cell asks the cluster for, 1 by default.
+        gpus_per_cell: GPUs that a cell asks for, such as 0.5; none by default.
         out: run folder, runs/NAME by default.
         dry_run: print cells, sample counts, rough time and memory by part, and do nothing.
         memory: with --dry-run, also print the largest batch that fits, for example 24GiB.
@@ -148,8 +159,20 @@ def run(
         tables["benchmark"] |= folder if Path(benchmark).is_dir() else {"name": benchmark}
         if experiment is None and name is None:
             tables["name"] = Path(benchmark).resolve().name if Path(benchmark).is_dir() else benchmark
+    cluster = _cluster(executor, {"address": address, "cpus_per_cell": cpus_per_cell, "gpus_per_cell": gpus_per_cell})
     read = read_experiment(experiment, tables=tables, overrides=set_)
-    return _run(read, out=out or Path("runs") / read.name, only=only, reuse=reuse, dry_run=dry_run, memory=memory)
+    return _run(
+        read, out=out or Path("runs") / read.name, only=only, reuse=reuse, cluster=cluster, dry_run=dry_run, memory=memory
+    )
+
+
+def _cluster(executor: str | None, options: Mapping[str, Any]) -> Cluster | None:
+    from unsee.cluster import Cluster
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if executor is None and given:
+        raise ConfigError(f"--{next(iter(given)).replace('_', '-')} has no effect without --executor ray; add it")
+    return None if executor is None else Cluster(**given)
 
 
 def _run(
@@ -158,6 +181,7 @@ def _run(
     out: Path,
     only: tuple[str, ...] = (),
     reuse: tuple[Path, ...] = (),
+    cluster: Cluster | None = None,
     dry_run: bool = False,
     memory: str | None = None,
 ) -> int:
@@ -171,7 +195,7 @@ def _run(
 
         say(*plan_run(experiment, out=out, only=only, memory=given_memory(memory, dry_run=dry_run)))
         return DONE
-    done = run(experiment, out=out, only=only, reuse=reuse, display=ConsoleDisplay(screen))
+    done = run(experiment, out=out, only=only, reuse=reuse, display=ConsoleDisplay(screen), cluster=cluster)
     from unsee.report.console import print_table
 
     print_table(out, console=screen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from unsee import processes
 from unsee.answering import ShotSource
 from unsee.command_line import (
     DONE,
@@ -94,7 +95,7 @@ def learn(
         display.job(f"learning {loaded.name}")
         with _saving(out) as state:
             made = learn(
-                load_model(model, hub=hub, dtype=dtype),
+                load_model(model, device=processes.device(), hub=hub, dtype=dtype),
                 loaded,
                 in_place=True,
                 ratio=forget_ratio,
@@ -187,14 +188,16 @@ def unlearn(
         display.job(f"unlearning by {method}")
         with _saving(out) as state:
             done = unlearn_with_report(
-                load_model(model, hub=hub, dtype=dtype, quantize=quantize),
+                load_model(model, device=processes.device(), hub=hub, dtype=dtype, quantize=quantize),
                 forget=forgotten,
                 retain=kept,
                 method=plan.method,
                 options=options,
                 scope=scope,
                 resume=state,
-                reference_model=load_model(reference_model, hub=hub, dtype=dtype) if reference_model else None,
+                reference_model=load_model(reference_model, device=processes.device(), hub=hub, dtype=dtype)
+                if reference_model
+                else None,
                 in_place=True,
                 progress=display.stage("unlearning"),
             )
@@ -262,7 +265,7 @@ def answer(
         display.plan(1)
         display.job("answering")
         records = answer(
-            load_model(model, hub=hub, quantize=quantize),
+            load_model(model, device=processes.device(), hub=hub, quantize=quantize),
             samples,
             protocols=protocols,
             batch_size=batch_size,
@@ -315,15 +318,23 @@ def _unlearning_data(
 def _saving(out: Path) -> Iterator[Path]:
     """Hold an output folder that is new; gives the folder for checkpoints, which goes away when all is saved.
 
+    Of several processes the main one holds it for all.
+
     Raises:
         ConfigError: the folder holds something already.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
     training = out.with_name(f".{out.name}.training")
-    with only_writer(training):
+
+    def hold(held: ExitStack) -> None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
+        held.enter_context(only_writer(training))
+
+    with ExitStack() as held:
+        processes.from_main(lambda: hold(held))
         yield training / "state"
-    shutil.rmtree(training, ignore_errors=True)
+    if processes.is_main():
+        shutil.rmtree(training, ignore_errors=True)
 
 
 def _save(model: Model, out: Path, facts: dict[str, Any]) -> None:
@@ -331,7 +342,7 @@ def _save(model: Model, out: Path, facts: dict[str, Any]) -> None:
         model.save(aside)
         write_json(aside / _FACTS, facts)
 
-    write_folder(out, fill)
+    processes.from_main(lambda: write_folder(out, fill))
 
 
 def _embedded_base(model: str) -> str:

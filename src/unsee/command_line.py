@@ -10,14 +10,15 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import tyro
 
+from unsee import processes
 from unsee.errors import TrainingError, UserError, nearest
 from unsee.files import storage_problem
 from unsee.sample import ImageError
@@ -62,16 +63,30 @@ def given_memory(text: str | None, *, dry_run: bool) -> int | None:
     return parse_memory(text)
 
 
-def run_command(commands: Commands, arguments: Sequence[str], *, program: str, version: str, about: str) -> int:
+def run_command(
+    commands: Commands, arguments: Sequence[str], *, program: str, version: str, about: str, shared: Sequence[str] = ()
+) -> int:
     """Call the command that `arguments` name; returns the exit code.
 
-    Wrong input, training that went wrong and interrupts give one line on stderr.
+    Wrong input, training that went wrong and interrupts give one line on stderr. Of several processes the main one shows what
+    comes out, and the first that fails says why.
+
+    Args:
+        shared: commands that several processes can share.
     """
     try:
         _quiet_libraries()
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _silent_unless_main():
             warnings.showwarning = _show_warning
-            return _dispatch(commands, list(arguments), program, version, about)
+            processes.connect()
+            if processes.count() > 1 and arguments and arguments[0] in commands and arguments[0] not in shared:
+                raise UserError(
+                    f"`{program} {arguments[0]}` runs in one process and {processes.count()} were launched; "
+                    f"those that share work are {', '.join(shared)}"
+                )
+            code = _dispatch(commands, list(arguments), program, version, about)
+        processes.leave()
+        return code
     except (UserError, ImageError) as error:
         complain(str(error))
         return WRONG_INPUT
@@ -101,9 +116,18 @@ def say(*lines: str) -> None:
 
 
 def complain(*lines: str) -> None:
-    """What went wrong, one line each."""
-    for line in lines:
+    """What went wrong, one line each; one process says it."""
+    for line in lines if processes.is_first_to_complain() else ():
         _line(sys.stderr, f"unsee: {line}")
+
+
+@contextmanager
+def _silent_unless_main() -> Iterator[None]:
+    if processes.is_main():
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 def console() -> Console:
@@ -203,7 +227,7 @@ def _message(box: str) -> str:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """Our own warnings as a line; those of libraries are for developers."""
-    if category is UserWarning:
+    if category is UserWarning and processes.is_main():
         _line(sys.stderr, f"unsee: warning: {message}")
 
 

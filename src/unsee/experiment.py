@@ -8,8 +8,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.attacks import attack_name, load_attack
 from unsee.attacks.base import BUDGETS, NEVER_LEARNED
-from unsee.errors import DataError
+from unsee.errors import ConfigError, DataError
 from unsee.experiment_checks import check
 from unsee.experiment_tables import (
     NOISE_SEED_STEP,
@@ -256,6 +258,26 @@ class Experiment:
                     for modality in self.unlearn.modalities:
                         add(entry, request, modality, draw)
         return tuple(cells)
+
+
+def chosen_cells(experiment: Experiment, only: Sequence[str]) -> tuple[Cell, ...]:
+    """The cells whose ids match a pattern, with the vanilla and gold they are judged against; all without patterns.
+
+    Raises:
+        ConfigError: a pattern matches no cell.
+    """
+    cells = experiment.cells
+    for pattern in only:
+        if not any(fnmatchcase(cell.id, pattern) for cell in cells):
+            near = get_close_matches(pattern, [cell.id for cell in cells], n=1, cutoff=0)
+            raise ConfigError(f"--only {pattern!r} matches no cell; the nearest is {near[0]!r}, --dry-run lists all")
+    if not only:
+        return cells
+    named = [cell for cell in cells if any(fnmatchcase(cell.id, pattern) for pattern in only)]
+    requests = {cell.request for cell in named}
+    return tuple(
+        cell for cell in cells if cell in named or (cell.is_learned and not cell.is_noise_gold and cell.request in requests)
+    )
 
 
 def read_experiment(

@@ -38,12 +38,25 @@ class LearnedName(NamedTuple):
 def learned_names(experiment: Experiment, cells: Iterable[Cell]) -> list[LearnedName]:
     """The learned models that cells need, in the order they need them."""
     found: dict[LearnedName, None] = {}
-    for cell in cells:
-        gold = cell.method == "gold"
-        ratio, seed = (experiment.gold_ratio(cell.ratio), cell.seed) if gold else (None, cell.draw)
+
+    def add(cell: Cell, *, seed: int, gold: bool) -> None:
+        ratio = experiment.gold_ratio(cell.ratio) if gold else None
         name = learned_name("gold" if gold else "vanilla", seeds=experiment.seeds, seed=seed, ratio=ratio)
         found[LearnedName(name, ratio, cell.draw, seed, gold)] = None
+
+    for cell in cells:
+        if cell.method == "gold":
+            add(cell, seed=cell.seed, gold=True)
+            continue
+        add(cell, seed=cell.draw, gold=False)
+        if compares_with_gold(experiment, cell):
+            add(cell, seed=cell.draw, gold=True)
     return list(found)
+
+
+def compares_with_gold(experiment: Experiment, cell: Cell) -> bool:
+    """Whether a cell's method has a reference that was tuned on the retain set only: that is gold."""
+    return not cell.is_learned and experiment.plan(cell.entry).method.reference == "retain_tuned"
 
 
 class LearnedModels:
@@ -130,16 +143,28 @@ class LearnedModels:
         name = learned_name("gold", seeds=self.experiment.seeds, seed=seed, ratio=ratio)
         return self._ready(LearnedName(name, ratio, draw, seed, is_gold=True))
 
-    def _ready(self, one: LearnedName) -> Model:
+    def prepare(self, one: LearnedName) -> None:
+        """Make a learned model unless it is there."""
         if one.name in self._broken:
             raise self._broken[one.name]
         if not self.folder.is_done(self.folder.model(one.name)):
-            self.display.job(f"learning {one.name}" if self._teaches else f"probing {one.name}")
+            self.display.job(self.title(one))
             try:
                 self._make(one)
             except (ValueError, TrainingError) as error:  # every cell would meet it again
-                self._broken[one.name] = error
+                self.give_up(one.name, error)
                 raise
+
+    def give_up(self, name: str, error: Exception) -> None:
+        """Let everybody who needs a model fail with what its making failed with."""
+        self._broken[name] = error
+
+    def title(self, one: LearnedName) -> str:
+        """What the making of a model is called."""
+        return f"learning {one.name}" if self._teaches else f"probing {one.name}"
+
+    def _ready(self, one: LearnedName) -> Model:
+        self.prepare(one)
         return self._load(one)
 
     @property

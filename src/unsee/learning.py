@@ -14,6 +14,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from unsee import processes
 from unsee.errors import ConfigError
 from unsee.methods.base import Need
 from unsee.methods.finetune import FineTune
@@ -173,14 +174,19 @@ def training_accuracy(model: Model, samples: Sequence[Sample], *, progress: Adva
     from unsee.models.questions import encode_samples
     from unsee.models.reference import evaluating
 
-    right = 0
     items = encode_samples(samples, model.prompter)
-    with evaluating(model):
-        for first in range(0, len(items), _ASKED_AT_ONCE):
-            batch = collate(items[first : first + _ASKED_AT_ONCE], prompter=model.prompter, pack=model.packs())
-            best = model.answer_logits(batch).argmax(-1).cpu()
-            wrong = torch.zeros(batch.size, dtype=torch.long).index_add(0, batch.owner, (best != batch.target).long())
-            right += int((wrong == 0).sum())
-            if progress:
-                progress(first + batch.size, len(items))
-    return right / len(items) if items else 0.0
+
+    def own_right() -> int:
+        """Right answers among those this process looks at."""
+        right = 0
+        with evaluating(model):
+            for first in range(processes.rank() * _ASKED_AT_ONCE, len(items), processes.count() * _ASKED_AT_ONCE):
+                batch = collate(items[first : first + _ASKED_AT_ONCE], prompter=model.prompter, pack=model.packs())
+                best = model.answer_logits(batch).argmax(-1).cpu()
+                wrong = torch.zeros(batch.size, dtype=torch.long).index_add(0, batch.owner, (best != batch.target).long())
+                right += int((wrong == 0).sum())
+                if progress:
+                    progress(first + batch.size, len(items))
+        return right
+
+    return sum(processes.together(own_right)) / len(items) if items else 0.0

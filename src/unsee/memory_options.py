@@ -103,6 +103,7 @@ def make_optimizer(weights: list[nn.Parameter], options: MemoryOptions, **settin
     """
     import torch
 
+    group = [{"params": weights}]  # a bare list must not be empty
     if options.optimizer == "adamw_8bit":
         try:
             from bitsandbytes.optim import AdamW8bit
@@ -110,9 +111,9 @@ def make_optimizer(weights: list[nn.Parameter], options: MemoryOptions, **settin
             raise ConfigError(
                 "optimizer = adamw_8bit needs bitsandbytes, which is not installed; pip install 'unsee[quant]', or use adamw"
             ) from error
-        return AdamW8bit(weights, **settings)
+        return AdamW8bit(group, **settings)
     # The fused kernel keeps no intermediate result; the default on a GPU makes one as large as all trainable weights.
-    return torch.optim.AdamW(weights, fused=weights[0].is_cuda or None, **settings)
+    return torch.optim.AdamW(group, fused=any(weight.is_cuda for weight in weights) or None, **settings)
 
 
 @contextmanager

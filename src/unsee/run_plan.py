@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unsee.cell_questions import CellQuestions, cell_questions, edits_single_facts, training_questions
-from unsee.experiment import Cell, Experiment
+from unsee.experiment import Cell, Experiment, chosen_cells
 from unsee.learned_models import learned_names
 from unsee.learning import taught
 from unsee.memory_plan import skeleton
@@ -16,7 +16,6 @@ from unsee.memory_report import cell_works, learning_work, memory_lines
 from unsee.progress import duration
 from unsee.run_folder import RunFolder
 from unsee.run_results import load_experiment_benchmark
-from unsee.runs import chosen_cells
 
 if TYPE_CHECKING:
     from unsee.attacks.base import Attack

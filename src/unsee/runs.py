@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +21,10 @@ from unsee.attacks.base import NEVER_LEARNED
 from unsee.attacks.running import by_fact, check_attacks, strangers_to
 from unsee.benchmarks.base import about
 from unsee.cell_questions import CellQuestions, answers, ask, cell_questions, edits_single_facts, training_questions
-from unsee.errors import ConfigError
-from unsee.experiment import Cell, Experiment, Request, read_experiment
+from unsee.experiment import Cell, Experiment, Request, chosen_cells, read_experiment
 from unsee.fact_edits import check_unseen, edit_facts
 from unsee.files import only_writer, storage_problem, write_parquet
-from unsee.learned_models import LearnedModels, learned_names
+from unsee.learned_models import LearnedModels, compares_with_gold, learned_names
 from unsee.progress import Display
 from unsee.provenance import peak_memory_gib, reset_peak_memory
 from unsee.run_folder import RunFolder
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from unsee.benchmarks.base import Benchmark
+    from unsee.cluster import Cluster
     from unsee.models.model import Model
     from unsee.sample import Sample
     from unsee.training_state import Waypoints
@@ -78,6 +77,7 @@ def run(
     only: Sequence[str] = (),
     reuse: Sequence[Path | str] = (),
     display: Display | None = None,
+    cluster: Cluster | None = None,
 ) -> Run:
     """Compute an experiment's cells, score them and write the report.
 
@@ -87,6 +87,7 @@ def run(
         only: patterns of cell ids (`npo-*`); the vanilla and gold they are judged against come along.
         reuse: other run folders, whose learned models and cells are taken over where they are the same.
         display: shows progress; nothing is shown without it.
+        cluster: where cells are computed; one after the other in this process without it.
 
     Raises:
         UserError: settings, data, model or folder cannot be used. The disk's troubles are `StorageError`.
@@ -97,8 +98,9 @@ def run(
     try:
         with display or Display() as shown:
             # What cannot work must leave no folder behind that later stands in the way.
-            runner = _Runner(experiment, folder, chosen, shown, [Path(place) for place in reuse])
-            with only_writer(folder.path):
+            runner = CellRunner(experiment, folder, chosen, shown, [Path(place) for place in reuse], cluster)
+            runner.check()
+            with runner.computing(), only_writer(folder.path):
                 folder.claim(experiment)
                 return runner.run()
     except Exception as error:
@@ -108,33 +110,20 @@ def run(
         raise problem from error
 
 
-def chosen_cells(experiment: Experiment, only: Sequence[str]) -> tuple[Cell, ...]:
-    """The cells whose ids match a pattern, with the vanilla and gold they are judged against; all without patterns.
-
-    Raises:
-        ConfigError: a pattern matches no cell.
-    """
-    cells = experiment.cells
-    for pattern in only:
-        if not any(fnmatchcase(cell.id, pattern) for cell in cells):
-            near = get_close_matches(pattern, [cell.id for cell in cells], n=1, cutoff=0)
-            raise ConfigError(f"--only {pattern!r} matches no cell; the nearest is {near[0]!r}, --dry-run lists all")
-    if not only:
-        return cells
-    named = [cell for cell in cells if any(fnmatchcase(cell.id, pattern) for pattern in only)]
-    requests = {cell.request for cell in named}
-    return tuple(
-        cell for cell in cells if cell in named or (cell.is_learned and not cell.is_noise_gold and cell.request in requests)
-    )
-
-
-class _Runner:
-    """One session of work in a run folder."""
+class CellRunner:
+    """One session of work in a run folder, or one worker's part of it."""
 
     def __init__(
-        self, experiment: Experiment, folder: RunFolder, cells: tuple[Cell, ...], display: Display, reuse: Sequence[Path]
+        self,
+        experiment: Experiment,
+        folder: RunFolder,
+        cells: tuple[Cell, ...],
+        display: Display,
+        reuse: Sequence[Path] = (),
+        cluster: Cluster | None = None,
     ) -> None:
         self.reuse = reuse
+        self.cluster = cluster
         self.experiment = experiment
         self.folder = folder
         self.cells = cells
@@ -143,10 +132,17 @@ class _Runner:
         self._read: dict[tuple[Request, bool], CellQuestions] = {}
         self.benchmark: Benchmark = load_experiment_benchmark(experiment)
         self.models = LearnedModels(experiment, folder, self.benchmark, display)
+
+    def check(self) -> None:
+        """Refuse what cannot work before anything is written."""
         if self.models.missing(self._waiting()):
             self.models.start  # noqa: B018
-        if experiment.attacks and self._waiting():
+        if self.experiment.attacks and self._waiting():
             self._check_attacks()
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Where cells are computed, at hand inside the block."""
+        return self.cluster.connected() if self.cluster is not None and self._waiting() else nullcontext()
 
     def _check_attacks(self) -> None:
         """Refuse attacks that cannot work before any model time is spent."""
@@ -187,7 +183,10 @@ class _Runner:
         taken = self._take_over()
         waiting = self._waiting()
         self.display.plan(len(waiting) + len(self.models.missing(waiting)))
-        failures = [line for cell in waiting if (line := self._try(cell)) is not None]
+        if self.cluster is None or not waiting:
+            failures = [line for cell in waiting if (line := self.attempt(cell)) is not None]
+        else:
+            failures = self.cluster.compute(experiment, folder, waiting, self.models, self.display)
         self.display.say("scoring")
         # Cells of earlier sessions count too, or `only` would drop them from the results.
         judge(experiment, folder, self.benchmark, experiment.cells, display=self.display)
@@ -240,7 +239,7 @@ class _Runner:
                 by_id |= {s.id: s for s in self._questions(cell).asked}
         write_samples(by_id.values(), self.folder.samples_file)
 
-    def _try(self, cell: Cell) -> str | None:
+    def attempt(self, cell: Cell) -> str | None:
         """Compute a cell; the line that says why it failed, None when it did not."""
         folder = self.folder.cell(cell)
         try:
@@ -297,7 +296,7 @@ class _Runner:
 
     def _reference(self, cell: Cell) -> Model | None:
         """For methods whose published reference was tuned on the retain set only: that is gold."""
-        if self.experiment.plan(cell.entry).method.reference != "retain_tuned":
+        if not compares_with_gold(self.experiment, cell):
             return None
         return self.models.gold(cell.ratio, cell.draw, seed=cell.draw)
 

@@ -13,7 +13,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -24,7 +25,6 @@ from unsee.precision import autocast
 from unsee.training_data import Planned, TrainingData
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
     from torch import Tensor
 
     from unsee.methods.base import Method, Side
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from unsee.models.model import Model
     from unsee.models.reference import Reference
     from unsee.sample import Sample
+    from unsee.sharing import Copies
     from unsee.stopping import Probe, StopRule
     from unsee.training_state import Place, Waypoints
 
@@ -162,51 +163,53 @@ def train(
     """
     from accelerate import Accelerator
 
+    from unsee import processes
     from unsee.out_of_memory import explained, is_out_of_memory, release
+    from unsee.sharing import spread, whole
     from unsee.training_state import Checkpoints, Place, StepLog, fingerprint
 
     options = options or TrainOptions(**method.training)
     check_inputs(method, forget=forget, retain=retain, probe=probe, stop=stop)
     mask = resolved_mask(method, options)
     samples: dict[Side, Sequence[Sample]] = {"forget": method.compose(forget, retain), "retain": retain}
+    processes.connect()
     accelerator = Accelerator(device_placement=False)
-    if accelerator.num_processes > 1:
-        model.network.to(accelerator.device)
+    trained = [weight for weight in model.network.parameters() if weight.requires_grad]
+    settings = {"lr": options.learning_rate, "betas": options.betas, "weight_decay": options.weight_decay}
+    adamw = make_optimizer(trained, options, **settings)
     traced = samples if data is None else {}
     with (
         explained(model, method, traced, options, kept=resume),
         _seeded(options.seed),
         _training_mode(model),
+        spread(accelerator, model, method, adamw) as lay,
         checkpointing(model.network, options),
     ):
         data = data or TrainingData(model, samples, options, mask)
-        reference = reference or data.reference(method, reference_model)
+        reference = reference or lay.run(lambda: data.reference(method, reference_model))
         place = Place()
         if probe:
-            place.start_probe = place.last_probe = dict(probe(model))
+            place.start_probe = place.last_probe = lay.agreed(lambda: dict(probe(model)))
         if method.apply(model, samples["forget"], samples["retain"]):
-            place.last_probe = dict(probe(model)) if probe else {}
+            place.last_probe = lay.agreed(lambda: dict(probe(model))) if probe else {}
             return _report(model, options, place, processes=accelerator.num_processes, reason="training_free")
         per_step = options.gradient_accumulation * accelerator.num_processes
         length = len(data.steps(method, epoch=0, per_step=per_step))
         total = options.epochs * length if options.steps is None else min(1, length) * options.steps
-        trainable = [weight for weight in model.network.parameters() if weight.requires_grad]
-        if total and not trainable:
+        if total and not trained:
             raise ConfigError("no weight of the model is trainable; attach an adapter or choose a scope first")
         if not total:
             StepLog(log if accelerator.is_main_process else None).close()
             return _report(model, options, place, processes=accelerator.num_processes, reason="no_steps")
 
-        settings = {"lr": options.learning_rate, "betas": options.betas, "weight_decay": options.weight_decay}
-        adamw = make_optimizer(trainable, options, **settings)
-        optimizer = accelerator.prepare(adamw)
-        marks = fingerprint(model, method, options, data.encoded)
+        trained = lay.trained
+        # What decides a run is how many batches a step has, not how many processes share them.
+        marks = fingerprint(model, method, replace(options, gradient_accumulation=per_step), data.encoded)
         checkpoints = Checkpoints(resume, model=model, optimizer=adamw, marks=marks, writes=accelerator.is_main_process)
         place = checkpoints.load() or place
         first = place.step
-        waypoints = waypoints if accelerator.is_main_process else None
-        if waypoints and first:
-            waypoints.keep(model, first, total)  # an interruption may have fallen between step and waypoint
+        if waypoints and first:  # an interruption may have fallen between step and waypoint
+            waypoints.keep(model, first, total, writes=accelerator.is_main_process)
         steps_log = StepLog(log if accelerator.is_main_process else None, keep_bytes=place.log_bytes)
         stopped = stop.reached(place.last_probe, place.start_probe) if stop else None
         try:
@@ -218,20 +221,22 @@ def train(
                 rate = options.rate(place.step, total)
                 for parameters in adamw.param_groups:
                     parameters["lr"] = rate
-                optimizer.zero_grad(set_to_none=True)
-                terms = _backward(accelerator, model, method, reference, data, step, number=place.step + 1)
-                _add_up_gradients(accelerator, trainable)
-                norm = float(accelerator.clip_grad_norm_(trainable, options.max_grad_norm or math.inf))
+                lay.optimizer.zero_grad(set_to_none=True)
+                terms = _backward(lay, model, method, reference, data, step)
+                for name, value in terms.items():
+                    _check_finite(f"term {name}", value, place.step + 1, options.learning_rate)
+                lay.add_up()
+                norm = float(whole(accelerator.clip_grad_norm_(trained, options.max_grad_norm or math.inf)))
                 _check_finite("the gradient", norm, place.step + 1, rate)
                 method.after_backward(model)
                 checkpoints.begin_change()
-                optimizer.step()
+                lay.optimizer.step()
                 method.after_step(model)
                 place.step += 1
                 seconds = time.perf_counter() - began
                 seen: Mapping[str, float | None] = {}
                 if probe and (place.step % probe_every == 0 or place.step == total):
-                    seen = place.last_probe = dict(probe(model))
+                    seen = place.last_probe = lay.agreed(lambda: dict(probe(model)))
                 place.last_row = {
                     "step": place.step,
                     "loss": sum(terms.values()),
@@ -248,20 +253,22 @@ def train(
                 place.log_bytes = steps_log.write(place.last_row)
                 checkpoints.end_change()
                 if waypoints:
-                    waypoints.keep(model, place.step, total)
+                    waypoints.keep(model, place.step, total, writes=accelerator.is_main_process)
                 if seen and stop:
                     stopped = stop.reached(seen, place.start_probe)
-                if progress:
+                if progress and accelerator.is_main_process:
                     progress(place.step, total)
                 if place.step % checkpoint_every == 0:
                     checkpoints.save(place)
         except KeyboardInterrupt:
-            checkpoints.save_if_settled(place)
+            if not lay.alike:  # shards come together only where no process has left
+                checkpoints.save_if_settled(place)
             raise
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
                 release(error)
-                checkpoints.save_if_settled(place)
+                if not lay.alike:
+                    checkpoints.save_if_settled(place)
             raise
         finally:
             steps_log.close()
@@ -302,34 +309,42 @@ def resolved_mask(method: Method, options: TrainOptions) -> LossMask:
 
 
 def _backward(
-    accelerator: Accelerator,
+    lay: Copies,
     model: Model,
     method: Method,
     reference: Reference | None,
     data: TrainingData,
     step: Sequence[Planned],
-    *,
-    number: int,
 ) -> dict[str, float]:
     """Gradients of one step's terms, each averaged over all its samples; returns those averages."""
     sizes = {
         "forget": sum(forget.size for forget, _ in step if forget),
         "retain": sum(retain.size for _, retain in step if retain),
     }
-    averages: dict[str, float] = {}
-    for forget, retain in step[accelerator.process_index :: accelerator.num_processes]:
-        batches = data.batch("forget", forget), data.batch("retain", retain)
-        with autocast(data.options, model.device):
-            terms = method.loss(model, reference, *batches)
-        loss: Tensor | None = None
-        for name, values in terms.items():
-            term = values.float().sum() / sizes[side_of(method, name, values, *batches)]
-            averages[name] = averages.get(name, 0.0) + term.item()
-            _check_finite(f"term {name}", term.item(), number, data.options.learning_rate)
-            loss = term if loss is None else loss + term
-        if loss is not None:
-            accelerator.backward(loss)
-    return _summed(accelerator, averages)
+
+    def own() -> dict[str, float]:
+        """This process's part of the averages."""
+        averages: dict[str, float] = {}
+        for (forget, retain), counted in lay.own_share(step):
+            batches = data.batch("forget", forget), data.batch("retain", retain)
+            counts = {"forget": counted[0] is not None, "retain": counted[1] is not None}
+            with autocast(data.options, model.device):
+                terms = lay.losses(partial(method.loss, model, reference, *batches))
+            loss: Tensor | None = None
+            for name, values in terms.items():
+                side = side_of(method, name, values, *batches)
+                term = values.float().sum() * (counts[side] / sizes[side])
+                averages[name] = averages.get(name, 0.0) + term.item()
+                loss = term if loss is None else loss + term
+            if loss is not None:
+                lay.backward(loss)
+        return averages
+
+    total: dict[str, float] = {}
+    for part in lay.gathered(own):
+        for name, value in part.items():
+            total[name] = total.get(name, 0.0) + value
+    return total
 
 
 def side_of(method: Method, name: str, values: Tensor, forget: Batch | None, retain: Batch | None) -> Side:
@@ -345,31 +360,6 @@ def side_of(method: Method, name: str, values: Tensor, forget: Batch | None, ret
             f"method {method.name}: term {name!r} has shape {list(shape)}; a loss returns one value per sample of its batch"
         )
     return "retain" if fits[-1] == "retain" and (len(fits) == 1 or "retain" in name) else "forget"
-
-
-def _summed(accelerator: Accelerator, averages: dict[str, float]) -> dict[str, float]:
-    """Shares of every process added up."""
-    if accelerator.num_processes == 1:
-        return averages
-    from accelerate.utils import gather_object
-
-    total: dict[str, float] = {}
-    for part in gather_object([averages]):
-        for name, value in part.items():
-            total[name] = total.get(name, 0.0) + value
-    return total
-
-
-def _add_up_gradients(accelerator: Accelerator, weights: Sequence[Tensor]) -> None:
-    """Gradients are sums over the samples of a step, so processes add theirs; nothing to do for one process."""
-    if accelerator.num_processes == 1:
-        return
-    import torch
-
-    for weight in weights:
-        if weight.grad is None:
-            weight.grad = torch.zeros_like(weight)
-        weight.grad = accelerator.reduce(weight.grad, reduction="sum")
 
 
 def _check_finite(what: str, value: float, step: int, rate: float) -> None:

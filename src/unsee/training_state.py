@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import torch
 from torch import Tensor
 
+from unsee import processes
 from unsee.errors import CheckpointError
 from unsee.files import write_bytes, write_folder
+from unsee.sharing import laid_out_as, whole
 
 if TYPE_CHECKING:
     from unsee.memory_options import MemoryOptions
@@ -115,15 +117,18 @@ class Checkpoints:
 
     def save(self, place: Place) -> None:
         """Write a checkpoint and drop older ones; a reader sees the old one or the new one, whole."""
-        if self._folder is None or not self._writes:
+        if self._folder is None:
             return
         from safetensors.torch import save_file
 
-        weights = _trainable(self._model)
-        moments = _moments(self._optimizer, weights)
+        trained = _trainable(self._model)
+        weights = {name: whole(weight.detach()).contiguous() for name, weight in trained.items()}
+        moments = _moments(self._optimizer, trained)
+        if not self._writes:
+            return
 
         def fill(aside: Path) -> None:
-            save_file({name: weight.detach().contiguous() for name, weight in weights.items()}, aside / WEIGHTS)
+            save_file(weights, aside / WEIGHTS)
             save_file(moments, aside / MOMENTS)
             save_file(self._randomness or _random_state(), aside / RANDOMNESS)
             (aside / PLACE).write_text(json.dumps({"place": asdict(place), "marks": dict(self._marks)}, indent=2))
@@ -138,9 +143,13 @@ class Checkpoints:
         """Put the newest checkpoint into the model and the optimizer; None when there is none.
 
         Raises:
-            CheckpointError: it belongs to another run, or its files are damaged.
+            CheckpointError: it belongs to another run, its files are damaged, or not every process sees it.
         """
         found = _folders(self._folder) if self._folder else []
+        if len({tuple(path.name for path in theirs) for theirs in processes.together(lambda: found)}) > 1:
+            raise CheckpointError(
+                f"some processes see other checkpoints in {self._folder} than others; put it on a disk that all machines share"
+            )
         if not found:
             return None
         from safetensors import SafetensorError
@@ -177,12 +186,14 @@ class Waypoints:
     def __init__(self, folder: Path, points: int) -> None:
         self.folder, self.points = folder, points
 
-    def keep(self, model: Model, step: int, total: int) -> None:
-        """Write the weights if the step is a waypoint of a run of `total` steps."""
+    def keep(self, model: Model, step: int, total: int, *, writes: bool = True) -> None:
+        """Write the weights if the step is a waypoint of a run of `total` steps; one process `writes`, all take part."""
         if step in {round(number * total / (self.points + 1)) for number in range(1, self.points + 1)} - {0, total}:
             from safetensors.torch import save
 
-            write_bytes(self._file(step), save({name: w.detach().contiguous() for name, w in _trainable(model).items()}))
+            weights = {name: whole(weight.detach()).contiguous() for name, weight in _trainable(model).items()}
+            if writes:
+                write_bytes(self._file(step), save(weights))
 
     def visit(self, model: Model) -> Iterator[int]:
         """Put each waypoint's weights into the model, yield its step, and put back what was there."""
@@ -204,7 +215,7 @@ class Waypoints:
 def _overwrite(weights: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, weight in weights.items():
-            weight.copy_(values[name])
+            weight.copy_(laid_out_as(values[name], weight))
 
 
 def _random_state() -> dict[str, Tensor]:
@@ -226,7 +237,7 @@ def _moments(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor]) ->
     places: set[int] = set()
     for name, weight in weights.items():
         for key, value in optimizer.state.get(weight, {}).items():
-            kept = torch.as_tensor(value).detach().contiguous()
+            kept = whole(torch.as_tensor(value).detach()).contiguous()
             # Tables that several weights share must be written once for each.
             found[f"{name}::{key}"] = kept.clone() if kept.data_ptr() in places else kept
             places.add(kept.data_ptr())
@@ -239,11 +250,11 @@ def _restore_moments(optimizer: torch.optim.Optimizer, weights: Mapping[str, Ten
     for key, value in moments.items():
         name, _, field_name = key.rpartition("::")
         is_count = value.ndim == 0 and not value.is_floating_point()
-        by_name.setdefault(name, {})[field_name] = value.item() if is_count else value
-    whole = optimizer.state_dict()
+        by_name.setdefault(name, {})[field_name] = value.item() if is_count else laid_out_as(value, weights[name])
+    state = optimizer.state_dict()
     order = [names[id(weight)] for group in optimizer.param_groups for weight in group["params"]]
-    whole["state"] = {index: by_name[name] for index, name in enumerate(order) if name in by_name}
-    optimizer.load_state_dict(whole)
+    state["state"] = {index: by_name[name] for index, name in enumerate(order) if name in by_name}
+    optimizer.load_state_dict(state)
 
 
 def _trainable(model: Model) -> dict[str, Tensor]:

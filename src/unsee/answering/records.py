@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unsee import processes
 from unsee.answering.views import Protocol, Setting, ShotSource, load_protocol
 from unsee.errors import ConfigError
 from unsee.files import write_json
@@ -81,7 +83,7 @@ def answer(
         if store is None:
             return asking.records(None)
         if asking.shown:
-            write_json(store / "shots.json", asking.shown)
+            processes.from_main(lambda: write_json(store / "shots.json", asking.shown))
         return asking.records(RecordStore(store, settings=asking.settings(), samples=samples))
 
 
@@ -105,7 +107,7 @@ class _Asking:
         self.setting = setting
         self.cell = cell
         self.edit_id = edit_id
-        self.progress = progress or (lambda done, total: None)
+        self.progress = progress if progress and processes.is_main() else lambda done, total: None
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -137,31 +139,41 @@ class _Asking:
         return {name: dict(prepared.decides) for name, prepared in self.protocols if prepared.decides}
 
     def records(self, kept: RecordStore | None) -> pl.DataFrame:
-        """The records of all samples; chunks that an interrupted call finished are read from `kept`."""
-        whole = kept.finished() if kept else None
+        """The records of all samples; chunks that an interrupted call finished are read from `kept`.
+
+        Several processes ask a chunk each at a time; every one of them gets the whole table, the main one writes it.
+        """
+        whole = processes.from_main(lambda: kept.finished() if kept else None)
         if whole is not None:
             return whole
         order = _by_picture(self.samples)
         chunks = [[self.samples[i] for i in order[start : start + CHUNK]] for start in range(0, len(order), CHUNK)]
-        parts = [kept.part(chunk) if kept else None for chunk in chunks]
+        parts = processes.from_main(lambda: [kept.part(chunk) if kept else None for chunk in chunks])
+        waiting = [number for number, part in enumerate(parts) if part is None]
         # Every prompt is made before the first pass, so that a bad row costs no model time.
-        for chunk, part in zip(chunks, parts, strict=True):
-            if part is None:
-                for sample in chunk:
-                    self._jobs(sample)
-        finished, done = [], 0
-        for chunk, part in zip(chunks, parts, strict=True):
-            if part is None:
-                part = self._chunk(chunk, before=done)
-                if kept:
-                    kept.write_part(chunk, part)
-            finished.append(part)
-            done += len(chunk)
+        for number in waiting:
+            for sample in chunks[number]:
+                self._jobs(sample)
+        done = sum(len(chunk) for chunk, part in zip(chunks, parts, strict=True) if part is not None)
+        if done:
             self.progress(done, len(self.samples))
-        table = _in_order(finished, self.samples)
+        for first in range(0, len(waiting), processes.count()):
+            numbers = waiting[first : first + processes.count()]
+            asked = processes.together(partial(self._own, [chunks[number] for number in numbers], before=done))
+            for number, part in zip(numbers, asked, strict=False):
+                parts[number] = part
+                if kept and part is not None:
+                    processes.from_main(partial(kept.write_part, chunks[number], part))
+                done += len(chunks[number])
+            self.progress(done, len(self.samples))
+        table = _in_order([part for part in parts if part is not None], self.samples)
         if kept:
-            kept.finish(table)
+            processes.from_main(lambda: kept.finish(table))
         return table
+
+    def _own(self, chunks: Sequence[Sequence[Sample]], *, before: int) -> pl.DataFrame | None:
+        """Ask the chunk of this process, where there is one for it; `before` samples are already done."""
+        return self._chunk(chunks[processes.rank()], before=before) if processes.rank() < len(chunks) else None
 
     def _jobs(self, sample: Sample) -> list[Job]:
         views = [(name, view) for name, prepared in self.protocols for view in prepared.views(sample)]

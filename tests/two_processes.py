@@ -1,0 +1,134 @@
+"""What two processes do together; see test_processes.py.
+
+python -m torch.distributed.run --nproc_per_node 2 two_processes.py WHAT FOLDER
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from safetensors.torch import save_file
+
+import unsee.answering.records
+from toy import random_model, toy_samples
+from unsee import processes
+from unsee.answering import answer
+from unsee.errors import TrainingError
+from unsee.learning import training_accuracy
+from unsee.methods import Method, Scope, load_method
+from unsee.models.lora import attach
+from unsee.stopping import LikelihoodProbe
+from unsee.training import TrainOptions, TrainReport, train
+
+OPTIONS = TrainOptions(learning_rate=1e-3, batch_size=2, gradient_accumulation=2, epochs=3)
+"""Of one process; ten forget samples make a last step of half the size."""
+FORGET, RETAIN = toy_samples()[:10], toy_samples()[10:33]
+CHUNK = 6
+
+
+@dataclass(frozen=True)
+class Failing(Method):
+    """Raises in the second process, at its third batch."""
+
+    name: ClassVar[str] = "failing"
+    taken: ClassVar[list[int]] = []
+
+    def loss(self, model, reference, forget, retain):
+        self.taken.append(1)
+        if processes.rank() == 1 and len(self.taken) == 3:
+            raise TrainingError("the picture tore")
+        return load_method("ga").loss(model, reference, forget, retain)
+
+
+def pupil(rank: int | None = 2):
+    scope = Scope(rank=rank) if rank else Scope(modules=("language",), rank=None, layers=(0, 3))
+    return attach(random_model(), scope)
+
+
+class Breaking:
+    """A probe that ends the training when it is asked for the third time, at step 4."""
+
+    def __init__(self, probe) -> None:
+        self.probe, self.asked = probe, 0
+
+    def __call__(self, model):
+        self.asked += 1
+        if self.asked == 3:
+            raise TrainingError("broken off")
+        return self.probe(model)
+
+
+def taught(folder: Path, *, rank: int | None = 2, method: Method | None = None, breaks: bool = False) -> TrainReport:
+    """A training, or what is left of it in the folder; its log and weights are left there."""
+    model = pupil(rank)
+    probe = LikelihoodProbe(model.prompter, FORGET[:4], RETAIN[:3])
+    report = train(
+        model,
+        method or load_method("kl"),
+        forget=FORGET,
+        retain=RETAIN,
+        options=replace(OPTIONS, gradient_accumulation=OPTIONS.gradient_accumulation // processes.count()),
+        log=folder / "train.jsonl",
+        probe=Breaking(probe) if breaks else probe,
+        probe_every=2,
+        resume=folder / "state",
+        checkpoint_every=3,
+    )
+    if processes.is_main():
+        trained = {name: w.detach().contiguous() for name, w in model.network.named_parameters() if w.requires_grad}
+        save_file(trained, folder / "weights.safetensors")
+    return report
+
+
+def broken_off(folder: Path, **kind) -> None:
+    """A training that ends after step 4 and leaves a checkpoint of step 3."""
+    try:
+        taught(folder, breaks=True, **kind)
+    except TrainingError as error:
+        assert str(error) == "broken off"
+
+
+def asked(folder: Path) -> None:
+    """Records of a call whose store is left in the folder."""
+    unsee.answering.records.CHUNK = CHUNK
+    model, seen = random_model(), []
+    answer(model, toy_samples(), store=folder, progress=lambda done, total: seen.append(done))
+    assert (seen[-1] == len(toy_samples())) if processes.is_main() else not seen
+    accuracy = training_accuracy(model, toy_samples() * 4)
+    assert len({*processes.together(lambda: accuracy)}) == 1
+
+
+def copies(folder: Path) -> None:
+    """Every process with the whole model."""
+    assert taught(folder / "whole").effective_batch == 4
+    broken_off(folder / "two-one")
+    taught(folder / "one-two")
+    asked(folder / "asked")
+    try:
+        taught(folder / "failing", method=Failing())
+    except TrainingError as error:
+        assert str(error) == "the picture tore"
+    else:
+        raise AssertionError("went on without the process that failed")
+
+
+def shards(folder: Path) -> None:
+    """Every process with a part of each weight. Accelerate shards on accelerators only, so it is told that this is one."""
+    from accelerate import PartialState
+    from accelerate.utils import DistributedType
+
+    processes.connect()
+    PartialState().distributed_type = DistributedType.MULTI_GPU
+    for name, rank in (("adapter", 2), ("weights", None)):
+        taught(folder / f"{name}-whole", rank=rank)
+        broken_off(folder / f"{name}-two-one", rank=rank)
+        taught(folder / f"{name}-one-two", rank=rank)
+
+
+if __name__ == "__main__":
+    what, place = sys.argv[1:]
+    {"copies": copies, "shards": shards}[what](Path(place))
+    processes.leave()
