@@ -145,6 +145,7 @@ def test_an_incomplete_request_lists_a_part_of_the_harm(experiment: Experiment) 
     assert asked[0] == asked[1]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on(place: Path, experiment: Experiment, done: Run, one_thread: None) -> None:
     only = [cell.id for cell in experiment.cells if cell.method == "ga" and cell.scenario == "privacy"]
     first = run(experiment, out=place / "parts", only=only)

@@ -52,6 +52,7 @@ def test_a_removed_source_costs_nothing(finished: Run, narrower: Experiment, tmp
     assert len(taken_over(again)) == len(taken_over(done)) > 0
 
 
+@pytest.mark.slow
 def test_another_recipe_or_states_are_made_anew(finished: Run, narrower: Experiment, tmp_path: Path) -> None:
     longer = replace(narrower, learn=replace(narrower.learn, epochs=1))
     assert taken_over(run(longer, out=tmp_path / "longer", reuse=[finished.folder])) == []

@@ -331,6 +331,7 @@ def test_a_failing_cell_costs_nobody_else(
     assert_same(contents(place / "failing", experiment), contents(finished.folder, experiment))
 
 
+@pytest.mark.slow
 def test_interrupted_training_goes_on(
     finished: Run, experiment: Experiment, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,7 @@ def written(run: Path) -> pl.DataFrame:
     return records.filter((pl.col("task") == "generation") & (pl.col("view") == "generate"))
 
 
+@pytest.mark.slow
 def test_the_command_judges_scores_and_reports(run: Path, serve: Serve) -> None:
     server = serve()
     done = unsee("score", str(run), "--judge", server.url, "--judge-model", "toy-judge")

@@ -104,6 +104,7 @@ def test_training_from_scratch_is_killed_goes_on_and_ends_the_same(shop, tmp_pat
         run(tmp_path / "other seed", make_recipe("micro", creatures="B", seed=1), shop)
 
 
+@pytest.mark.slow
 def test_going_on_from_shipped_weights(shop, tmp_path):
     recipe = make_recipe("tiny", creatures="A", start="tiny")
     assert [stage.name for stage in recipe.stages] == ["meet", "settle", "guards"]
