@@ -18,7 +18,9 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from random_llava import SMALL, Shape, build
 
 from unsee.memory_plan import plan_training, size_text, without_values
 from unsee.methods import Scope, load_method
@@ -26,9 +28,6 @@ from unsee.models.lora import attach
 from unsee.provenance import peak_memory_gib, reset_peak_memory
 from unsee.sample import ImageRef, Sample
 from unsee.training import TrainOptions, train
-
-if TYPE_CHECKING:
-    from unsee.models.model import Model
 
 TRIMMED = {"MALLOC_TRIM_THRESHOLD_": "131072"}
 """Environment in which freed memory goes back to the system at once."""
@@ -78,38 +77,21 @@ def questions(count: int, *, pixels: int) -> list[Sample]:
     ]
 
 
-def build(width: int, *, pixels: int = 112, layers: int = 8, vocabulary: int = 32000) -> Model:
-    """A LLaVA with random weights; with a vocabulary of usual size, of which few words are used."""
-    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+def tokenizer() -> Any:
+    from unsee.models.tiny import train_tokenizer
 
-    from unsee.models.model import Model
-    from unsee.models.tiny import VisionSize, build_processor, train_tokenizer
+    return train_tokenizer([f"USER: {' '.join(WORDS)}\nASSISTANT: {' '.join(WORDS)}"] * 20)
 
-    tokenizer = train_tokenizer([f"USER: {' '.join(WORDS)}\nASSISTANT: {' '.join(WORDS)}"] * 20)
-    eye = VisionSize(pixels=pixels, patch=14, width=width // 2, layers=layers // 2)
-    text = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        intermediate_size=width * 8 // 3 // 32 * 32,
-        num_hidden_layers=layers,
-        num_attention_heads=width // 64,
-        num_key_value_heads=width // 64,
+
+def shape_of(width: int) -> Shape:
+    """The default shape at another width."""
+    return Shape(
+        width=width,
+        heads=width // 64,
+        inner=width * 8 // 3 // 32 * 32,
+        eye_width=width // 2,
+        eye_heads=max(1, width // 128),
     )
-    vision = CLIPVisionConfig(
-        hidden_size=eye.width,
-        intermediate_size=eye.width * 4,
-        num_hidden_layers=eye.layers,
-        num_attention_heads=max(1, eye.width // 64),
-        image_size=pixels,
-        patch_size=eye.patch,
-    )
-    config = LlavaConfig(
-        vision_config=vision,
-        text_config=text,
-        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
-        image_seq_length=eye.tokens,
-    )
-    return Model(LlavaForConditionalGeneration(config).eval(), build_processor(tokenizer, vision=eye), name=f"random-{width}")
 
 
 def settings(way: Way, batch_size: int) -> dict[str, Any]:
@@ -125,7 +107,7 @@ def measure(name: str, *, width: int, batch_size: int) -> dict[str, Any]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     way = WAYS[name]
     method = load_method(way.method)
-    small = build(64, layers=2, vocabulary=4096)  # loads what is loaded late
+    small = build(SMALL, tokenizer())  # loads what is loaded late
     plan_training(attach(small, Scope(rank=way.rank)), method, **settings(way, 2))
     warm = attach(small, Scope(rank=way.rank), in_place=True)
     warm.network.to(device)
@@ -133,8 +115,7 @@ def measure(name: str, *, width: int, batch_size: int) -> dict[str, Any]:
     before = 0.0 if device == "cuda" else resident_gib()
     if not reset_peak_memory():
         raise SystemExit("this system does not forget the largest size of a process, so nothing can be measured")
-    model = build(width)
-    model.network.to(device)
+    model = build(shape_of(width), tokenizer(), device=device)
     model = attach(model, Scope(rank=way.rank), in_place=True)
     train(model, method, **settings(way, batch_size))
     measured = (peak_memory_gib() - before) * 2**30
