@@ -60,11 +60,30 @@ def test_what_a_benchmark_of_single_facts_presets(facts: Experiment) -> None:
     preset = parse_experiment({"benchmark": {"name": "creatures"}})
     assert len(preset.unlearn.methods) == 6 and len(preset.attacks) == 7 and preset.budgets == (1, 5, 10, 20, 50)
     assert "never_learned" in [cell.method for cell in preset.cells]
-    named = parse_experiment({"benchmark": {"name": "creatures"}, "learn": {"gold_model": "other"}})
+    named = parse_experiment({"benchmark": {"name": "creatures"}, "model": "mine", "learn": {"gold_model": "other"}})
     assert "gold" in [cell.method for cell in named.cells]
     assert parse_experiment({"benchmark": {"name": "creatures"}, "answer": {"retain_subjects": 7}}).answer.retain_subjects == 7
     again = parse_experiment(json.loads(json.dumps(facts.tree)))
     assert [cell.id for cell in again.cells] == [cell.id for cell in facts.cells]
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "model", "gold"),
+    [
+        ({"name": "creatures"}, "tiny-a", "tiny-b"),
+        ({"name": "creatures-paper", "half": "B"}, "tiny-b", "tiny-a"),
+        ({"name": "creatures-tuning"}, "tiny-a", None),  # both halves know facts for tuning
+        ({"name": "creatures", "half": "never"}, "tiny-a", None),
+    ],
+)
+def test_gold_of_creatures_is_the_model_that_was_taught_the_other_half(
+    benchmark: dict[str, str], model: str, gold: str | None
+) -> None:
+    preset = parse_experiment({"benchmark": benchmark})
+    assert (preset.model, preset.learn.gold_model) == (model, gold)
+    assert ("gold" in [cell.method for cell in preset.cells]) is (gold is not None)
+    assert parse_experiment({"benchmark": benchmark, "model": "mine"}).learn.gold_model is None
+    assert parse_experiment({"benchmark": benchmark, "learn": {"gold_model": "mine"}}).learn.gold_model == "mine"
 
 
 def test_every_cell_is_asked_and_attacked_per_fact(done: Run, facts: Experiment) -> None:

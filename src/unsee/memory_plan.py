@@ -121,13 +121,12 @@ def skeleton(name_or_path: str | Path, *, dtype: Dtype = "float32") -> Model:
     from unsee.models.checkpoints import load_processor, network_without_values
     from unsee.models.loading import EMBEDDED, weights_folder
     from unsee.models.model import Model
-    from unsee.models.self_check import Feature
+    from unsee.models.self_check import expected_shared_prefix
 
     folder = weights_folder(str(name_or_path)) if str(name_or_path) in EMBEDDED else Path(name_or_path)
     network = network_without_values(folder, dtype=dtype)
     made = Model(network, load_processor(folder), name=folder.resolve().name)
-    # Whether rows may share a picture is found out on values; those of most families may.
-    made.prompter.shared_prefix = Feature(True)
+    made.prompter.shared_prefix = expected_shared_prefix(made.base)
     return made
 
 
@@ -256,7 +255,7 @@ def _largest(samples: list[Sample], model: Model, options: TrainOptions, side: S
     encoded = _encoded(samples, model)
 
     def tokens(batch: tuple[int, ...]) -> int:
-        if not options.pack:
+        if not (options.pack and model.packs()):
             return len(batch) * max(len(encoded[index].ids) for index in batch)
         shared = {image: len(model.prompter.placeholder(image).ids) for index in batch for image in encoded[index].pictures}
         shown = sum(len(model.prompter.placeholder(image).ids) for index in batch for image in encoded[index].pictures)

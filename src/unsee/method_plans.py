@@ -20,6 +20,8 @@ from unsee.training import TrainOptions
 CONTROLS = ("vanilla", "gold", "do_nothing", "prompt_guard")
 _OFFICIAL = "_official"
 _SET_BY_RUN = ("seed", "loss_mask", *(item.name for item in fields(MemoryOptions)))
+_TWINS = {"tiny-b": "tiny-a"}
+"""Models of one shape that know the facts for tuning alike, and the one that was searched."""
 
 
 @dataclass(frozen=True)
@@ -94,4 +96,4 @@ def _tuned_tables() -> dict[str, Any]:
 
 def tuned(model: str, method: str) -> Mapping[str, Any]:
     """Settings found for a model by the recorded search; empty where none was made."""
-    return _tuned_tables().get(model, {}).get(method, {})
+    return _tuned_tables().get(_TWINS.get(model, model), {}).get(method, {})

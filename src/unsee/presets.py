@@ -65,12 +65,11 @@ def with_preset(tree: Mapping[str, Any]) -> dict[str, Any]:
     benchmark = tree.get("benchmark")
     name = _benchmark_name(benchmark)
     if name in _CREATURE_NAMES:
-        half = benchmark.get("half") if isinstance(benchmark, Mapping) else None
-        made.setdefault("model", "tiny-b" if half == "B" else "tiny-a")
+        made |= _creature_models(tree, name, benchmark.get("half") if isinstance(benchmark, Mapping) else None)
     for table, values in PRESETS.get(name, {}).items():
         given = tree.get(table, {})
         if isinstance(given, Mapping):
-            made[table] = {**values, **given}
+            made[table] = {**values, **made.get(table, {}), **given}
     if name == EXTENDED and "attacks" not in tree.get("attack", {}):
         made["attack"] = {**made["attack"], "attacks": _possible_attacks(Path(made["benchmark"]["path"]))}
     if name in _GUARDS:
@@ -78,6 +77,18 @@ def with_preset(tree: Mapping[str, Any]) -> dict[str, Any]:
     if "scenarios" in PRESETS.get(name, {}).get("unlearn", {}) and "scenarios" not in tree.get("unlearn", {}):
         made["unlearn"] = {**made["unlearn"], "scenarios": _scenarios(benchmark)}
     return made
+
+
+def _creature_models(tree: Mapping[str, Any], name: str, half: Any) -> dict[str, Any]:
+    """The model that knows the half asked about, and as gold the one that knows the other half.
+
+    Facts for tuning are known to both, never-learned ones to none, and a model of the user's has no such twin.
+    """
+    own, other = ("tiny-b", "tiny-a") if half == "B" else ("tiny-a", "tiny-b")
+    model, learn = tree.get("model", own), tree.get("learn", {})
+    if model != own or half == "never" or name == "creatures-tuning" or not isinstance(learn, Mapping):
+        return {"model": model}
+    return {"model": model, "learn": {"gold_model": other, **learn}}
 
 
 def _scenarios(table: Any) -> list[str]:

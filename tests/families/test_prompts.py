@@ -12,6 +12,7 @@ import torch
 from builders import FAMILIES
 from unsee.models.batches import collate
 from unsee.models.model import Model
+from unsee.models.self_check import expected_shared_prefix
 from unsee.sample import Sample
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -99,4 +100,5 @@ def test_other_masks(model: Model, shown: list[Sample], mask: str) -> None:
 
 def test_features(family: str, model: Model) -> None:
     assert set(model.features.missing()) == FAMILIES[family].missing
+    assert expected_shared_prefix(model.base) == model.features.shared_prefix, "a memory plan must expect the rows of training"
     assert all(model.features.missing().values()), "a missing feature says why"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,6 +24,8 @@ from unsee.models.lora import linear_paths
 from unsee.models.reference import evaluating
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from unsee.methods.scope import Part
     from unsee.models.model import Model
     from unsee.models.prompts import Encoded
@@ -32,6 +35,7 @@ TOLERANCE = 1e-4
 """How far log-probabilities of two ways may lie apart in single precision."""
 
 _QUESTION, _ANSWER, _OTHER_ANSWER = "What is it?", "tea", "A red dog"
+_OWN_WAY = "answers in shared rows differ from those alone: the model places or masks the tokens of a picture its own way"
 # What networks and processors raise where they are asked for something they cannot do.
 _PROBING_FAILED = (UserError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError)
 
@@ -100,6 +104,16 @@ def check(model: Model) -> Features:
 def check_shared_prefix(model: Model) -> Feature:
     """Whether packed rows say what plain rows say; the only verdict that training and answering wait for."""
     return _verdict(model, _check_shared_prefix)
+
+
+def expected_shared_prefix(network: PreTrainedModel) -> Feature:
+    """The same verdict for a network without values, by what its forward pass takes.
+
+    Networks that want a type of every token place or mask those of pictures their own way.
+    """
+    if {"token_type_ids", "mm_token_type_ids"} & signature(network.forward).parameters.keys():
+        return Feature(False, _OWN_WAY)
+    return Feature(True)
 
 
 class _Missing(UserError):
@@ -212,9 +226,7 @@ def _check_shared_prefix(model: Model) -> None:
     plain = model.token_logprobs(_plain(model, *items))
     packed = model.token_logprobs(collate(items, prompter=prompter))
     if _apart(plain, packed, _dtype(model)):
-        raise _Missing(
-            "answers in shared rows differ from those alone: the model places or masks the tokens of a picture its own way"
-        )
+        raise _Missing(_OWN_WAY)
 
 
 def _check_lens(model: Model) -> None:
