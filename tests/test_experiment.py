@@ -45,6 +45,11 @@ def parsed(text: str) -> Experiment:
         ("[unlearn]\nforget_ratios = []", "unlearn.forget_ratios is empty; name at least one"),
         ("[unlearn]\nmodalities = ['img']", "unlearn.modalities = 'img' is not valid; did you mean 'image_text'?"),
         ("[unlearn]\nlora = 0", "unlearn.lora = 0 is too small; it must be at least 1"),
+        (
+            'quantize = "4bit"\n[unlearn]\nlora = "none"',
+            "quantize = 4bit needs weights that stay as they are",
+        ),
+        ('quantize = "4bit"\n[states]\nbits = [8]', "states.bits changes weights, which quantize = 4bit forbids"),
         ("unlearn = 3", "unlearn = 3 is a whole number, expected a table"),
         ("[method]\nnpo = 3", "method.npo = 3 is a whole number, expected a table"),
         ("[method.npo]\nbeta = 'x'", "npo.beta = 'x'"),

@@ -176,7 +176,7 @@ def unlearn(
     scope = Scope(rank=lora) if plan.method.scope is None else None
     if dry_run:
         say(f"would make {model} forget {len(forgotten):,} questions by {method}, keeping {len(kept):,}, into {out}")
-        work = Work(method, plan.method, chosen_scope(plan.method, scope), options, forgotten, kept)
+        work = Work(method, plan.method, chosen_scope(plan.method, scope), options, forgotten, kept, quantize=quantize)
         say(*memory_lines(partial(skeleton, model, dtype=dtype), [work], memory=room))
         return DONE
     from unsee.models.loading import load_model

@@ -33,7 +33,7 @@ from unsee.experiment_tables import (
 from unsee.memory_options import DECIDES_NOTHING
 from unsee.method_plans import CONTROLS, MethodPlan, method_plan, split_variant, tuned
 from unsee.methods import method_names
-from unsee.models.checkpoints import Dtype
+from unsee.models.checkpoints import Dtype, Quantize
 from unsee.presets import with_preset
 from unsee.provenance import digest
 from unsee.settings import assignments, build, convert, plain, put
@@ -52,6 +52,7 @@ _DECIDES_NOTHING = {
 }
 _ADDED_LATER: Mapping[str, Any] = {
     "dtype": "float32",
+    "quantize": "none",
     "benchmark.half": "none",
     "benchmark.prompt": "none",
     "benchmark.patients": "none",
@@ -68,6 +69,8 @@ _ADDED_LATER: Mapping[str, Any] = {
     "attack.never_learned": False,
 }
 """Options that older run folders do not know, with the value that changes nothing: their cells keep their ids."""
+_SHARED = ("model", "dtype", "quantize", "benchmark", "learn", "answer")
+"""What decides every cell."""
 
 
 class Request(NamedTuple):
@@ -134,6 +137,7 @@ class Experiment:
     seeds: tuple[int, ...] = (0,)
     model: str = "tiny"
     dtype: Dtype = "float32"
+    quantize: Quantize | None = None
     benchmark: BenchmarkTable = field(default_factory=BenchmarkTable)
     learn: LearnTable = field(default_factory=LearnTable)
     unlearn: UnlearnTable = field(default_factory=UnlearnTable)
@@ -161,7 +165,7 @@ class Experiment:
     def _attack_options(self) -> dict[str, dict[str, Any]]:
         """Options by attack: what was tuned for the model, then the experiment's own."""
         named = dict.fromkeys(attack_name(entry) for entry in self.attack.attacks)
-        searched = {name: dict(tuned(self.model, name)) for name in named if tuned(self.model, name)}
+        searched = {name: dict(found) for name in named if (found := tuned(self.model, name))}
         return {
             name: {**searched.get(name, {}), **self.attack.options.get(name, {})}
             for name in {**searched, **self.attack.options}
@@ -220,7 +224,7 @@ class Experiment:
     def cells(self) -> tuple[Cell, ...]:
         """All cells in the order they are computed: per seed, ratio and scenario the controls, then the methods."""
         tree = self.decisive
-        shared: dict[str, Any] = {key: tree[key] for key in ("model", "dtype", "benchmark", "learn", "answer") if key in tree}
+        shared: dict[str, Any] = {key: tree[key] for key in _SHARED if key in tree}
         shared["learn"] = {key: value for key, value in tree["learn"].items() if key != "golds"}
         deciding = ("loss_mask", "lora", "modules", "paired", "optimizer", "reference", "reference_top_k")
         options = {key: tree["unlearn"][key] for key in deciding if key in tree["unlearn"]}

@@ -62,6 +62,12 @@ def check(experiment: Experiment) -> None:
     ):
         if number is not None and number < least:
             raise ConfigError(f"{key} = {number} is too small; it must be at least {least}")
+    if experiment.quantize is not None:
+        if unlearn.lora is None:
+            raise ConfigError(f"quantize = {experiment.quantize} needs weights that stay as they are; give unlearn.lora a rank")
+        if states.relearn or states.bits:
+            moved = "states.relearn" if states.relearn else "states.bits"
+            raise ConfigError(f"{moved} changes weights, which quantize = {experiment.quantize} forbids; leave one out")
     for width in states.bits:
         if not 2 <= width <= 16:
             raise ConfigError(f"states.bits holds {width}; weights are rounded to 2 to 16 bits, for example 8 and 4")

@@ -89,7 +89,9 @@ class LearnedModels:
         """The model before it learns anything."""
         from unsee.models.loading import load_model
 
-        return load_model(self.experiment.model, dtype=self.experiment.dtype)
+        # Teaching hands back plain weights; those are then read in few bits.
+        quantize = None if self._teaches else self.experiment.quantize
+        return load_model(self.experiment.model, dtype=self.experiment.dtype, quantize=quantize)
 
     @cached_property
     def start_name(self) -> str:
@@ -177,12 +179,13 @@ class LearnedModels:
         from unsee.models.checkpoints import load_checkpoint
         from unsee.models.loading import load_model
 
+        form: dict[str, Any] = {"dtype": self.experiment.dtype, "quantize": self.experiment.quantize}
         if not self._teaches:
             if not one.is_gold:
                 return self.start
             assert self.experiment.learn.gold_model is not None
-            return load_model(self.experiment.learn.gold_model, dtype=self.experiment.dtype)
-        model = load_checkpoint(self.folder.model(one.name), dtype=self.experiment.dtype)
+            return load_model(self.experiment.learn.gold_model, **form)
+        model = load_checkpoint(self.folder.model(one.name), **form)
         model.name = one.name
         return model
 

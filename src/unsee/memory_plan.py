@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.errors import ConfigError, nearest
 
@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 
     from unsee.memory_trace import MemoryTrace, Part
     from unsee.methods.base import Method, Side
-    from unsee.models.checkpoints import Dtype
+    from unsee.models.checkpoints import Dtype, Quantize
     from unsee.models.model import Model
     from unsee.models.prompts import Encoded
     from unsee.models.reference import Reference
     from unsee.sample import Sample
     from unsee.training import TrainOptions
 
-Quantization = Literal["8bit", "4bit"]
 
 MARGIN = 0.1
 """Share of a given memory that a plan leaves free."""
@@ -156,7 +155,7 @@ def plan_training(
     forget: Sequence[Sample] = (),
     retain: Sequence[Sample] = (),
     options: TrainOptions,
-    quantize: Quantization | None = None,
+    quantize: Quantize | None = None,
     other_models: int = 0,
     device: str | None = None,
 ) -> MemoryPlan:
@@ -343,7 +342,7 @@ def _linear(model: Model) -> list[str]:
     ]
 
 
-def _quantized_sizes(model: Model, quantize: Quantization | None) -> dict[int, int]:
+def _quantized_sizes(model: Model, quantize: Quantize | None) -> dict[int, int]:
     """Bytes of packed weights with their scales (bitsandbytes: one fp32 per row in 8 bits, per 64 weights in 4), by `id`."""
     if quantize is None:
         return {}

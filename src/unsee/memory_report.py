@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from unsee.memory_plan import MemoryPlan
     from unsee.methods.base import Method
     from unsee.methods.scope import Scope
+    from unsee.models.checkpoints import Quantize
     from unsee.models.model import Model
     from unsee.sample import Sample
     from unsee.training import TrainOptions
@@ -27,6 +28,7 @@ class Work:
         title: what the lines call it.
         forget, retain: the samples it trains on.
         other_models: copies of the model that are in memory beside the one that is trained.
+        quantize: bits of the weights below an adapter.
     """
 
     title: str
@@ -36,13 +38,22 @@ class Work:
     forget: Sequence[Sample]
     retain: Sequence[Sample]
     other_models: int = 0
+    quantize: Quantize | None = None
 
     @property
     def alike(self) -> tuple[Any, ...]:
         """The same for runs that take the same memory, as far as options tell."""
         reads = tuple(sorted(self.method.reads.items())) if self.method.reference != "none" else ()
         options = replace(self.options, learning_rate=1.0, epochs=1, steps=None, weight_decay=0.0, warmup=0.0)
-        return tuple(sorted(self.method.needs)), self.method.reference, reads, self.method.variant, self.scope, options
+        return (
+            tuple(sorted(self.method.needs)),
+            self.method.reference,
+            reads,
+            self.method.variant,
+            self.scope,
+            options,
+            self.quantize,
+        )
 
 
 def memory_lines(skeleton: Callable[[], Model], works: Sequence[Work], *, memory: int | None = None) -> list[str]:
@@ -104,6 +115,7 @@ def _planner(work: Work, start: Model) -> Callable[[int], MemoryPlan]:
             retain=work.retain,
             options=replace(work.options, batch_size=batch_size),
             other_models=work.other_models,
+            quantize=work.quantize,
         )
 
     return plan_at
@@ -147,5 +159,7 @@ def cell_works(experiment: Experiment, benchmark: Benchmark, cells: Sequence[Cel
             title = cell.entry
         options = replace(plan.options, loss_mask=unlearn.loss_mask, **unlearn.memory)
         copies = int(not trains_adapters_alone(plan.method, scope) or cell.is_single_fact)
-        works[cell.entry] = Work(title, plan.method, scope, options, forget, retain, other_models=copies)
+        works[cell.entry] = Work(
+            title, plan.method, scope, options, forget, retain, other_models=copies, quantize=experiment.quantize
+        )
     return list(works.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import builders
 import unsee
 from run_fixtures import write_people
 from unsee.errors import ConfigError
+from unsee.experiment import parse_experiment
 from unsee.learning import training_accuracy
 from unsee.methods import Scope
 from unsee.models import quantized
@@ -19,6 +21,7 @@ from unsee.models.checkpoints import load_checkpoint, weights_digest
 from unsee.models.lora import attach, copied
 from unsee.models.model import Model
 from unsee.models.questions import encode_samples
+from unsee.run_folder import RunFolder
 from unsee.sample import Sample
 from unsee.training import TrainOptions
 
@@ -82,6 +85,29 @@ def test_what_quantized_weights_do_not_allow(folder: Path, tmp_path: Path) -> No
     with pytest.raises(ConfigError, match="save an adapter"):
         model.save(tmp_path / "whole")
     assert not (tmp_path / "whole").exists()
+
+
+@pytest.mark.slow
+def test_an_experiment_above_quantized_weights(folder: Path, tmp_path: Path) -> None:
+    """Vanilla is taught in full precision, read in 4 bits, and unlearned by an adapter that is saved beside it."""
+    pytest.importorskip("bitsandbytes")
+    tables = {
+        "model": str(folder),
+        "quantize": "4bit",
+        "benchmark": {"path": str(write_people(tmp_path / "people"))},
+        "learn": {"epochs": 2, "replay": 0.0, "batch_size": 8, "golds": 1},
+        "unlearn": {"methods": ["ga"], "controls": [], "forget_ratios": [0.25], "modalities": ["image_text"], "lora": 2},
+        "method": {"ga": {"epochs": 1}},
+    }
+    experiment = parse_experiment(tables)
+    done = unsee.run(experiment, out=tmp_path / "run")
+    assert not done.failures
+    found = RunFolder(done.folder)
+    (cell,) = (cell for cell in experiment.cells if cell.method == "ga")
+    assert experiment.cells[0].id != parse_experiment({**tables, "quantize": "none"}).cells[0].id
+    adapter = json.loads((found.cell(cell) / "adapter" / "adapter_config.json").read_text())
+    assert adapter["r"] == 2
+    assert found.results().filter(cell=cell.id).height > 0
 
 
 def test_without_bitsandbytes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
