@@ -86,6 +86,15 @@ def test_gold_of_creatures_is_the_model_that_was_taught_the_other_half(
     assert parse_experiment({"benchmark": benchmark, "learn": {"gold_model": "mine"}}).learn.gold_model == "mine"
 
 
+def test_a_gold_model_decides_gold_alone() -> None:
+    """Work of a run without one, or with another, is the same but for gold."""
+    one, other = (parse_experiment({"benchmark": {"name": "creatures"}, "learn": {"gold_model": name}}) for name in "ab")
+    without = parse_experiment({"benchmark": {"name": "creatures"}, "model": "tiny-a", "learn": {"gold_model": "none"}})
+    apart = {cell.method for cell, its in zip(one.cells, other.cells, strict=True) if cell.id != its.id}
+    assert apart == {"gold"}
+    assert [cell.id for cell in without.cells] == [cell.id for cell in one.cells if cell.method != "gold"]
+
+
 def test_every_cell_is_asked_and_attacked_per_fact(done: Run, facts: Experiment) -> None:
     folder = RunFolder(done.folder)
     benchmark = load_experiment_benchmark(facts)

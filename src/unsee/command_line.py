@@ -6,6 +6,7 @@ tyro reads signature, types and docstring of a command; its error boxes are turn
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import sys
@@ -240,3 +241,4 @@ def _quiet_libraries() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

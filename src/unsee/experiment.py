@@ -56,6 +56,7 @@ _ADDED_LATER: Mapping[str, Any] = {
     "benchmark.half": "none",
     "benchmark.prompt": "none",
     "benchmark.patients": "none",
+    "benchmark.pictures": "none",
     "benchmark.scenario": "none",
     "learn.gold_model": "none",
     "learn.optimizer": "adamw",
@@ -149,6 +150,12 @@ class Experiment:
     def __post_init__(self) -> None:
         check(self)
 
+    def needs_gold(self, entry: str) -> bool:
+        """Whether gold takes part in making a cell: it is the cell, or the reference of its method."""
+        if entry in ("vanilla", "gold", NEVER_LEARNED):
+            return entry == "gold"
+        return self.plan(entry).method.reference == "retain_tuned"
+
     def plan(self, entry: str) -> MethodPlan:
         """A method with this experiment's settings."""
         return method_plan(entry, self.method.get(entry, {}), model=self.model)
@@ -225,7 +232,8 @@ class Experiment:
         """All cells in the order they are computed: per seed, ratio and scenario the controls, then the methods."""
         tree = self.decisive
         shared: dict[str, Any] = {key: tree[key] for key in _SHARED if key in tree}
-        shared["learn"] = {key: value for key, value in tree["learn"].items() if key != "golds"}
+        shared["learn"] = {key: value for key, value in tree["learn"].items() if key not in ("golds", "gold_model")}
+        given_gold = {key: value for key, value in tree["learn"].items() if key == "gold_model"}
         deciding = ("loss_mask", "lora", "modules", "paired", "optimizer", "reference", "reference_top_k")
         options = {key: tree["unlearn"][key] for key in deciding if key in tree["unlearn"]}
         if self.attack.attacks:
@@ -246,6 +254,8 @@ class Experiment:
                 settings = tree["method"][entry]
                 variant = settings.get("variant", variant)
                 config |= {"unlearn": options, "method": settings}
+            if given_gold and self.needs_gold(entry):
+                config["learn"] = {**shared["learn"], **given_gold}
             cells.append(Cell(method, variant, ratio, modality, seed, draw, config, entry, scenario))
 
         for draw, ratio, scenario in product(self.seeds, ratios, scenarios):

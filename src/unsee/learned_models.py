@@ -56,7 +56,7 @@ def learned_names(experiment: Experiment, cells: Iterable[Cell]) -> list[Learned
 
 def compares_with_gold(experiment: Experiment, cell: Cell) -> bool:
     """Whether a cell's method has a reference that was tuned on the retain set only: that is gold."""
-    return not cell.is_learned and experiment.plan(cell.entry).method.reference == "retain_tuned"
+    return not cell.is_learned and experiment.needs_gold(cell.entry)
 
 
 class LearnedModels:

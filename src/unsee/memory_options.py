@@ -106,7 +106,7 @@ def make_optimizer(weights: list[nn.Parameter], options: MemoryOptions, **settin
     group = [{"params": weights}]  # a bare list must not be empty
     if options.optimizer == "adamw_8bit":
         try:
-            from bitsandbytes.optim import AdamW8bit
+            from bitsandbytes.optim.adamw import AdamW8bit
         except ImportError as error:
             raise ConfigError(
                 "optimizer = adamw_8bit needs bitsandbytes, which is not installed; pip install 'unsee[quant]', or use adamw"

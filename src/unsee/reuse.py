@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from unsee.run_folder import RunFolder
 
 _OF_ANOTHER_RUN = ("DONE", "FAILED")
-_REMADE = {"golds", "seed", *DECIDES_NOTHING}
+_REMADE = {"golds", "gold_model", "seed", *DECIDES_NOTHING}
+_GOLD = "gold model"
 
 
 def take_over(
@@ -42,7 +43,7 @@ def take_over(
     """Link what other runs have finished into a run folder; returns the names of what was taken.
 
     Args:
-        inputs: content hashes of benchmark and start model.
+        inputs: content hashes of benchmark, start model and a gold model that is given.
         learned: the learned models that are still missing.
         cells: the cells that are still to be computed.
 
@@ -59,12 +60,15 @@ def take_over(
             raise ConfigError(f"--reuse names the run's own folder {place}; name another run, a run goes on by itself")
         source = RunFolder(place)
         theirs = source.read_experiment()
-        if source.provenance().get("inputs") != dict(inputs):
+        began = dict(source.provenance().get("inputs", {}))
+        same_gold = began.pop(_GOLD, None) == inputs.get(_GOLD)
+        if began != {name: value for name, value in inputs.items() if name != _GOLD}:
             continue  # another benchmark or start model: nothing there can be the same
         if _recipe(theirs) == _recipe(experiment):
             for one in learned:
                 home = folder.model(one.name)
-                match = None if home.exists() else _same_model(source, one)
+                same = not home.exists() and (same_gold or not one.is_gold)
+                match = _same_model(source, one) if same else None
                 if match is not None:
                     # Its gate stays, but is asked again where this run probes other facts.
                     write_folder(home, partial(_link, match, without=_OF_ANOTHER_RUN))
@@ -74,7 +78,8 @@ def take_over(
             unasked = () if experiment.states.asked else ("states",)
             for cell in cells:
                 home, found = folder.cell(cell), source.cell(cell)
-                if not home.exists() and source.is_done(found):
+                same = same_gold or not experiment.needs_gold(cell.entry)
+                if same and not home.exists() and source.is_done(found):
                     write_folder(home, partial(_link, found, without=unasked))
                     taken.append(cell.id)
     return taken

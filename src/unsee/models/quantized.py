@@ -46,7 +46,7 @@ def keep_differentiable(network: nn.Module) -> None:
 
     On some CPUs bitsandbytes 0.50 repacks a layer when it first answers; later training passes through it without gradients.
     """
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn.modules import Linear4bit
 
     for module in network.modules():
         if isinstance(module, Linear4bit):
