@@ -175,7 +175,7 @@ def test_long_samples_and_many_pictures_are_refused(model, samples) -> None:
 
 def test_eight_bits_need_a_library(model, samples, monkeypatch) -> None:
     adapted = attach(model, Scope(rank=2))
-    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim.adamw", None)
     with pytest.raises(ConfigError, match=r"needs bitsandbytes, which is not installed; pip install 'unsee\[quant\]'"):
         train(adapted, load_method("ga"), forget=samples[:4], options=replace(FEW, optimizer="adamw_8bit"))
 
