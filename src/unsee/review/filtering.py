@@ -164,7 +164,7 @@ def filter_extension(
         agreement=agreement(counted, facts={variant.id: variant.fact for variant in extension.variants}, seed=seed),
         skipped=skipped,
     )
-    step = {"step": "filter", "of": extension_digest(extension), **summary(found)}
+    step = {"name": "filter", "of": extension_digest(extension), **summary(found)}
     return replace(found, extension=replace(extension, variants=kept, history=(*extension.history, step)))
 
 
