@@ -25,6 +25,7 @@ from unsee.schemas import RESULTS
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2_400)]
 
 DEFENCES = ("fact_erasure", "empty_response", "error_injection", "head_projection", "max_entropy", "input_rephrasing")
+BY_LENS = ("lens_head_projection", "lens_prob_delta", "lens_prob_delta2", "finetune_lens")
 BY_PROMPTS = ("rephrase_question", "rephrase_image", "rephrase_multimodal")
 SHORT = (
     "answer.retain_subjects=2",
@@ -102,9 +103,9 @@ def ran(folder: Path, kept: Path) -> None:
     assert json.loads((folder / "run/provenance.json").read_text())["failed"] == []
     results = pl.read_parquet(folder / "run/results.parquet")
     assert results.columns == RESULTS.names() and set(results["benchmark"]) == {"made"} and {*DEFENCES} <= {*results["method"]}
-    attacks = results.filter(pl.col("metric").str.starts_with("attack_success") & pl.col("method").is_in(DEFENCES))
-    facts = dict(attacks.group_by(pl.col("attack").str.split(":").list.first()).agg(pl.col("n_subjects").max()).iter_rows())
-    assert len(facts) == 7 and {facts.pop(name) for name in BY_PROMPTS} == {1} and set(facts.values()) == {2}
+    attacks = results.filter(pl.col("metric") == "attack_success", pl.col("method").is_in(DEFENCES))
+    facts = dict(attacks.group_by("attack").agg(pl.col("n_subjects").max()).iter_rows())
+    assert {name: facts[name] for name in (*BY_LENS, *BY_PROMPTS)} == dict.fromkeys(BY_LENS, 2) | dict.fromkeys(BY_PROMPTS, 1)
     assert (folder / "run/report.html").is_file()
 
 
