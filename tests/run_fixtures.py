@@ -119,9 +119,9 @@ def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:
             assert value == other[key], key
 
 
-def unsee(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "unsee", *arguments]
-    return subprocess.run(command, env=ENVIRONMENT, cwd=cwd, capture_output=True, text=True, timeout=280, check=False)
+def unsee(*arguments: object, cwd: Path | None = None, timeout: float = 280) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "unsee", *map(str, arguments)]
+    return subprocess.run(command, env=ENVIRONMENT, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def assert_one_line(complaint: str, message: str) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from unsee.benchmarks.extended.extend import Generators
     from unsee.benchmarks.extended.tables import Source
     from unsee.benchmarks.extended.variants import Extension
+    from unsee.chat import ChatClient
 
 _Program = Annotated[str | None, tyro.conf.arg(metavar="COMMAND|MODULE:FUNCTION")]
 _USUAL = ExtendOptions()
@@ -39,6 +40,7 @@ def extend_data(
     rewriter_model: Name = None,
     rewriter_key_env: Name = None,
     rewriter_sees: Flag = False,
+    rewriter_timeout: float = 60.0,
     image_editor: _Program = None,
     image_generator: _Program = None,
     timeout: float = TIMEOUT,
@@ -67,6 +69,7 @@ def extend_data(
         rewriter_model: the model's name on that server.
         rewriter_key_env: environment variable that holds the server's key; without it none is sent.
         rewriter_sees: show pictures to the rewriter, so that it can ask about them.
+        rewriter_timeout: seconds to wait for one answer of the rewriter.
         image_editor: edits an object out of a picture.
         image_generator: draws pictures anew, and pictures of other answers.
         timeout: seconds that one picture may take a command.
@@ -93,7 +96,12 @@ def extend_data(
     if rewriter is None and (rewriter_sees or rewriter_key_env):
         raise ConfigError("--rewriter-sees and --rewriter-key-env have no effect without --rewriter URL; add it")
     generators = _generators(
-        rewriter, rewriter_model, rewriter_key_env, rewriter_sees, image_editor, image_generator, timeout, retries
+        _rewriter(rewriter, rewriter_model, key_env=rewriter_key_env, timeout=rewriter_timeout, retries=retries),
+        rewriter_sees,
+        image_editor,
+        image_generator,
+        timeout,
+        retries,
     )
     if generators.rewriter is not None and not dry_run:
         generators.rewriter.reach()
@@ -121,24 +129,22 @@ def extend_data(
     return DONE
 
 
-def _generators(
-    url: str | None,
-    model: str | None,
-    key_env: str | None,
-    sees: bool,
-    editor: str | None,
-    generator: str | None,
-    timeout: float,
-    retries: int,
-) -> Generators:
-    """What the flags name; programs and keys that are not there are refused."""
-    from unsee.benchmarks.extended.extend import Generators
-    from unsee.benchmarks.extended.picture_makers import picture_maker
+def _rewriter(url: str | None, model: str | None, *, key_env: str | None, timeout: float, retries: int) -> ChatClient | None:
+    """The model behind a server, where one is named; nothing is sent yet."""
     from unsee.chat import ChatClient
 
-    client = None
-    if url is not None and model is not None:
-        client = ChatClient(url, model, role="rewriter", key_env=key_env, retries=retries)
+    if url is None or model is None:
+        return None
+    return ChatClient(url, model, role="rewriter", key_env=key_env, timeout=timeout, retries=retries)
+
+
+def _generators(
+    client: ChatClient | None, sees: bool, editor: str | None, generator: str | None, timeout: float, retries: int
+) -> Generators:
+    """What the flags name; programs that are not there are refused."""
+    from unsee.benchmarks.extended.extend import Generators
+    from unsee.benchmarks.extended.picture_makers import picture_maker
+
     make = partial(picture_maker, retries=retries, timeout=timeout)
     return Generators(
         rewriter=client,

@@ -61,6 +61,7 @@ def export_data(
     subjects: Count = None,
     seed: int = 0,
     draw: int = 0,
+    skip_invalid: Flag = False,
 ) -> int:
     """Write a benchmark as a folder, which `--benchmark DIR` reads: JSON lines, or the files of a published benchmark.
 
@@ -71,6 +72,7 @@ def export_data(
         subjects: how many subjects; the benchmark's own number by default.
         seed: which subjects are invented.
         draw: for mllmu-bench: which of them its forget configs name.
+        skip_invalid: for unlok-vqa: leave out facts without a neighbour question, which published scripts do not read.
     """
     from unsee.benchmarks import load_benchmark
     from unsee.benchmarks.jsonl import export
@@ -79,6 +81,8 @@ def export_data(
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
+    if skip_invalid and format != "unlok-vqa":
+        raise ConfigError(f"--skip-invalid has no effect with --format {format}; leave it out")
     folder = Path(benchmark).is_dir()
     options = {} if folder else {"seed": seed} if subjects is None else {"seed": seed, "subjects": subjects}
     loaded = load_benchmark(Path(benchmark) if folder else benchmark, **options)
@@ -87,7 +91,7 @@ def export_data(
         say(*(f"{out / config}: {count:,} rows" for config, count in counts.items()))
         return DONE
     if format == "unlok-vqa":
-        say(*(f"{out / part}: {count:,}" for part, count in export_unlok(loaded, out).items()))
+        say(*(f"{out / part}: {count:,}" for part, count in export_unlok(loaded, out, skip_invalid=skip_invalid).items()))
         return DONE
     counts = export(loaded, out)
     say(*(f"{out / part}.jsonl: {count:,} rows" for part, count in counts.items() if count))

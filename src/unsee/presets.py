@@ -71,7 +71,7 @@ def with_preset(tree: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(given, Mapping):
             made[table] = {**values, **made.get(table, {}), **given}
     if name == EXTENDED and "attacks" not in tree.get("attack", {}):
-        made["attack"] = {**made["attack"], "attacks": _possible_attacks(Path(made["benchmark"]["path"]))}
+        made["attack"] = {**made["attack"], "attacks": _possible_attacks(made["benchmark"])}
     if name in _GUARDS:
         _add_guard(made, _GUARDS[name])
     if "scenarios" in PRESETS.get(name, {}).get("unlearn", {}) and "scenarios" not in tree.get("unlearn", {}):
@@ -103,13 +103,16 @@ def _scenarios(table: Any) -> list[str]:
     return list(planted_scenarios(Path(path))) if path is not None and Path(path).is_dir() else list(_SCENARIOS)
 
 
-def _possible_attacks(folder: Path) -> list[str]:
+def _possible_attacks(benchmark: Mapping[str, Any]) -> list[str]:
     """All attacks, those by disguises at the hardest level that the folder has; without those it has none for."""
     from unsee.attacks import load_attack
     from unsee.attacks.prompt_attack import PromptAttack
     from unsee.benchmarks.extended.benchmark import hardest_levels
 
-    levels = hardest_levels(folder)
+    facts = benchmark.get("facts")
+    # That so many facts cannot be asked is said where the benchmark is loaded.
+    limit = facts if isinstance(facts, int) and facts > 0 else None
+    levels = hardest_levels(Path(benchmark["path"]), facts=limit)
     found = []
     for name in _ATTACKS:
         attack = load_attack(name)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from run_fixtures import ENVIRONMENT
+from unsee.review.decisions import Decision
 
 
 class Served(NamedTuple):
@@ -50,3 +53,31 @@ def servers() -> Iterator[Callable[..., Served]]:
     for process in running:
         process.kill()
         process.communicate()
+
+
+def ask(
+    served: Served, path: str = "/decisions", method: str = "GET", body: bytes | None = None, **headers: str
+) -> tuple[int, bytes]:
+    """Status and content; headers win over the right ones, and are left out where they are empty."""
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    given = {
+        "Host": f"127.0.0.1:{served.port}",
+        "X-Unsee-Token": served.token,
+        **{k.replace("_", "-"): v for k, v in headers.items()},
+    }
+    connection.putrequest(method, path, skip_host=True)
+    for name, value in given.items():
+        if value:
+            connection.putheader(name, value)
+    if body is not None and "Content_Length" not in headers:
+        connection.putheader("Content-Length", str(len(body)))
+    connection.endheaders(body)
+    reply = connection.getresponse()
+    content = reply.read()
+    connection.close()
+    return reply.status, content
+
+
+def post(served: Served, made: Decision) -> tuple[int, dict[str, Any]]:
+    status, content = ask(served, method="POST", body=made.line.encode())
+    return status, json.loads(content)

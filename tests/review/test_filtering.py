@@ -103,7 +103,7 @@ def test_decisions_that_do_not_fit(small: Extension) -> None:
     stray = [decision("nobody/image/easy/0", "a", extension=extension_digest(small), where="a.jsonl, line 3")]
     with pytest.raises(DataError, match=r"^a\.jsonl, line 3: there is no variant 'nobody/image/easy/0'; .*--skip-invalid$"):
         filter_extension(small, [*given, *stray])
-    with pytest.warns(UserWarning, match="1 decisions about variants that are not there left out"):
+    with pytest.warns(UserWarning, match="1 decision about variants that are not there left out"):
         found = filter_extension(small, [*given, *stray], skip_invalid=True)
     assert found.skipped == 1 and found.manual == 2
     other = [dataclasses.replace(given[0], extension="0" * 64, where="b.jsonl, line 1")]

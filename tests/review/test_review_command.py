@@ -65,6 +65,19 @@ def test_nothing_kept_is_said(garden: Path, extension: Extension, tmp_path: Path
     assert "facts without any variant left: 3" in shown.out and "kappa: none: agreement needs two annotators" in shown.out
 
 
+def test_annotators_who_never_met(
+    garden: Path, extension: Extension, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What each of them kept is kept, and that there is no kappa is said once per pair."""
+    for name, letters in (("Ada", "kkr"), ("Bo", "...kr")):
+        (tmp_path / name).write_text("".join(one.line for one in judged(extension, {name: letters})))
+    files = [str(tmp_path / name) for name in ("Ada", "Bo")]
+    assert main(["data", "filter", str(garden), "--decisions", *files, "--out", str(tmp_path / "kept")]) == 0
+    said = capsys.readouterr().out
+    assert "Cohen's kappa: none: no variant was judged by both\nAda and Bo: no variant was judged by both\n" in said
+    assert len(read_extension(tmp_path / "kept").variants) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -122,7 +135,7 @@ def test_decisions_about_other_things(
     assert_one_line(capsys.readouterr().err, "a.jsonl, line 3: there is no variant 'fact-7/question/easy/0'")
     assert not out.exists()
     assert main([*command, "--skip-invalid"]) == 0
-    assert_one_line(capsys.readouterr().err, "1 decisions about variants that are not there left out")
+    assert_one_line(capsys.readouterr().err, "1 decision about variants that are not there left out")
     other = tmp_path / "other"
     write_extension(other, toy_extension(2))
     assert main(["data", "filter", str(other), *command[3:-1], str(tmp_path / "x"), "--skip-invalid"]) == 2

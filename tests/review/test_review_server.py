@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from review.serving import Served, servers
+from review.serving import Served, ask, post, servers
 from review.votes import decision
 from run_fixtures import assert_one_line
 from unsee.benchmarks.extended.variants import Extension
@@ -24,34 +23,6 @@ from unsee.review.decisions import Decision, extension_digest, read_decisions, s
 from unsee.review.server import LARGEST
 
 Serve = Callable[..., Served]
-
-
-def ask(
-    served: Served, path: str = "/decisions", method: str = "GET", body: bytes | None = None, **headers: str
-) -> tuple[int, bytes]:
-    """Status and content; headers win over the right ones, and are left out where they are empty."""
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
-    given = {
-        "Host": f"127.0.0.1:{served.port}",
-        "X-Unsee-Token": served.token,
-        **{k.replace("_", "-"): v for k, v in headers.items()},
-    }
-    connection.putrequest(method, path, skip_host=True)
-    for name, value in given.items():
-        if value:
-            connection.putheader(name, value)
-    if body is not None and "Content_Length" not in headers:
-        connection.putheader("Content-Length", str(len(body)))
-    connection.endheaders(body)
-    reply = connection.getresponse()
-    content = reply.read()
-    connection.close()
-    return reply.status, content
-
-
-def post(served: Served, made: Decision) -> tuple[int, dict[str, Any]]:
-    status, content = ask(served, method="POST", body=made.line.encode())
-    return status, json.loads(content)
 
 
 @pytest.fixture

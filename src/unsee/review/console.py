@@ -43,8 +43,11 @@ def print_filtered(found: Filtered, screen: Console) -> None:
     say(f"{name}: {_words(agreed.kappa)}")
     for pair in agreed.pairs:
         first, second = pair.annotators
+        if pair.agreement.value is None:
+            say(f"{first} and {second}: {pair.agreement.reason}")
+            continue
         line = f"{first} and {second}: same verdict {_words(pair.agreement)}"
-        say(line if len(agreed.pairs) == 1 or pair.kappa.items == 0 else f"{line}; Cohen's kappa {_words(pair.kappa)}")
+        say(line if len(agreed.pairs) == 1 else f"{line}; Cohen's kappa {_words(pair.kappa)}")
 
 
 def _words(estimate: Estimate) -> str:

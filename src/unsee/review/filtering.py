@@ -130,7 +130,8 @@ def filter_extension(
     known, skipped = _fitting(extension, given, skip_invalid=skip_invalid)
     if not known and undecided == "drop":
         raise DataError(
-            "the files hold no decision, so nothing would be kept; review some variants, or keep them with --undecided keep"
+            "the files hold no decision about what is there, so nothing would be kept; review some variants, or keep them with "
+            "--undecided keep"
         )
     passed = {variant.id: variant for variant in extension.variants if not variant.failed}
     votes: dict[str, list[Decision]] = defaultdict(list)
@@ -164,7 +165,7 @@ def filter_extension(
         agreement=agreement(counted, facts={variant.id: variant.fact for variant in extension.variants}, seed=seed),
         skipped=skipped,
     )
-    step = {"step": "filter", "of": extension_digest(extension), **summary(found)}
+    step = {"name": "filter", "of": extension_digest(extension), **summary(found)}
     return replace(found, extension=replace(extension, variants=kept, history=(*extension.history, step)))
 
 
@@ -203,7 +204,9 @@ def _fitting(extension: Extension, given: Sequence[Decision], *, skip_invalid: b
             "filter the folder that was reviewed, or leave such decisions out with --skip-invalid"
         )
     if absent:
-        warnings.warn(f"{len(absent):,} decisions about variants that are not there left out", stacklevel=3)
+        warnings.warn(
+            f"{len(absent):,} decision{'s' * (len(absent) > 1)} about variants that are not there left out", stacklevel=3
+        )
     return [one for one in given if one.item in items], len(absent)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from unsee.benchmarks.extended.files import plain
-from unsee.benchmarks.extended.variants import Extension, Kind, Variant
+from unsee.benchmarks.extended.variants import KIND_NAMES, Extension, Kind, Variant
 from unsee.errors import ConfigError, DataError
 from unsee.files import write_folder, write_text
 from unsee.progress import Advance
@@ -24,13 +24,13 @@ MOST_INSIDE = 300
 PIXELS = 640
 """Longest side of a picture on the page."""
 
-KINDS: dict[Kind, tuple[str, str]] = {
-    "question": ("Rephrased question", "Does it still ask for the same thing, so that the right answer stays {answer}?"),
-    "image": ("Rephrased picture", "Is the answer to the question still {answer} with this picture?"),
-    "neighbour_question": ("Neighbour question", "Is it about the same picture, answered rightly, and not by {answer}?"),
-    "neighbour_image": ("Neighbour picture", "Is this a similar picture, with a right answer that is not {answer}?"),
+ASKED: Mapping[Kind, str] = {
+    "question": "Does it still ask for the same thing, so that the right answer stays {answer}?",
+    "image": "Is the answer to the question still {answer} with this picture?",
+    "neighbour_question": "Is it about the same picture, answered rightly, and not by {answer}?",
+    "neighbour_image": "Is this a similar picture, with a right answer that is not {answer}?",
 }
-"""Kind of variant -> what it is called and what the annotator is asked; `{answer}` is the fact's own answer."""
+"""Kind of variant -> what the annotator is asked; `{answer}` is the fact's own answer."""
 _STYLES, _SCRIPTS = ("review.css",), ("review_store.js", "review.js")
 _OURS = re.compile(r"[0-9a-f]{64}\.(webp|png)")
 
@@ -154,8 +154,8 @@ def _data(extension: Extension, pictures: Pictures, addresses: Sequence[str | No
 
     return {
         "name": extension.name,
-        "kinds": KINDS,
-        "order": list(KINDS),
+        "kinds": {kind: (KIND_NAMES[kind].capitalize(), asked) for kind, asked in ASKED.items()},
+        "order": list(ASKED),
         "reasons": list(REASONS.items()),
         "pictures": list(addresses),
         "facts": [

@@ -7,11 +7,26 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tables_by_hand import write_llava, write_okvqa, write_own, write_slake
+
+from run_fixtures import write_people
 from unsee.benchmarks.extended.extend import ExtendOptions, Generators, extend
 from unsee.benchmarks.extended.files import write_extension
 from unsee.benchmarks.extended.tables import read_source
 from unsee.benchmarks.extended.variants import Extension, Grade, Kind, Variant
 from unsee.benchmarks.extended.work import work_for
+
+RIGHT = "--i-have-the-right-to"
+
+
+def table_flags(format: str, folder: Path) -> list[object]:
+    """Writes a table of a format; the flags by which `unsee data extend` reads it."""
+    if format == "people":
+        return ["--format", "people", "--facts", 2, "--keep", 0.02]
+    if format == "people-folder":
+        return ["--format", "people", "--data", write_people(folder), "--license", "MIT"]
+    writer = {"okvqa": write_okvqa, "vqa-json": write_own, "slake": write_slake, "llava-json": write_llava}[format]
+    return ["--format", format, "--data", writer(folder), *{"okvqa": [RIGHT], "vqa-json": ["--license", "MIT"]}.get(format, [])]
 
 
 def asked(url: str) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """A small rewriter that speaks OpenAI's chat completions: `python rewording_server.py MANNER [PORT]`.
 
 GET /asked tells what was put to it. How it answers is its manner: good (usable lines), poor (each kind of line that a check
-must find), slow (good, after a tenth of a second), empty (no words), down (status 500), once (one good reply, then status 500).
+must find), slow (good, after a tenth of a second), empty (no words), down (status 500), once (one good reply, then status 500),
+page (a web page instead of a completion).
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Rewriter(ChatHandler):
             number = len(self.bodies)
         if self.manner == "down" or (self.manner == "once" and number > 1):
             return self.reply(500, {"error": {"message": "not today"}})
+        if self.manner == "page":
+            return self.send(200, b"<html><body>Please log in.</body></html>", "text/html")
         if self.manner == "slow":
             time.sleep(0.1)
         content = body["messages"][-1]["content"]

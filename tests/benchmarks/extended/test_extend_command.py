@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import toy_drawing
-from tables_by_hand import own_rows, put, write_llava, write_okvqa, write_own, write_slake
+from extending import RIGHT, table_flags
+from tables_by_hand import own_rows, put, write_own
 
-from run_fixtures import assert_one_line, write_people
+from run_fixtures import assert_one_line
 from toy import random_model
 from unsee.benchmarks import load_benchmark
 from unsee.benchmarks.extended.files import read_extension
 from unsee.cli import main
-from unsee.schemas import RESULTS
-
-RIGHT = "--i-have-the-right-to"
 
 
 def extend(*arguments: object) -> int:
     return main(["data", "extend", *map(str, arguments)])
-
-
-def write(format: str, folder: Path) -> list[object]:
-    """The data of a format and the flags to read it."""
-    if format == "people":
-        return ["--format", "people", "--facts", 2, "--keep", 0.02]
-    if format == "people-folder":
-        return ["--format", "people", "--data", write_people(folder), "--license", "MIT"]
-    writer = {"okvqa": write_okvqa, "vqa-json": write_own, "slake": write_slake, "llava-json": write_llava}[format]
-    return ["--format", format, "--data", writer(folder), *{"okvqa": [RIGHT], "vqa-json": ["--license", "MIT"]}.get(format, [])]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +27,7 @@ def write(format: str, folder: Path) -> list[object]:
 )
 def test_every_format_becomes_a_benchmark(format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "made"
-    assert extend(*write(format, tmp_path / "data"), "--out", out, "--seed", 3) == 0
+    assert extend(*table_flags(format, tmp_path / "data"), "--out", out, "--seed", 3) == 0
     said = capsys.readouterr().out
     assert "question/easy: " in said and "neighbour_image/easy: " in said and f"benchmark: {out}" in said
     made = read_extension(out)
@@ -159,56 +146,3 @@ def test_hostile_texts_and_ids_stay_data(tmp_path: Path) -> None:
     assert extend("--format", "vqa-json", "--data", write_own(tmp_path / "data", rows), "--license", "MIT", "--out", out) == 0
     assert {fact.id for fact in read_extension(out).facts} <= {row["id"] for row in rows}
     assert {path.name for path in tmp_path.iterdir()} == {"data", "made"}
-
-
-# Whole runs ----------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("format", ["okvqa", "slake", "people-folder"])
-def test_a_whole_run(format: str, tmp_path: Path) -> None:
-    """From the table to a report: six defences and seven attacks with what is there offline."""
-    import polars as pl
-
-    out = tmp_path / "made"
-    assert extend(*write(format, tmp_path / "data"), "--out", out) == 0
-    random_model().save(tmp_path / "model")
-    short = ["answer.retain_subjects=2", "attack.budgets=[1, 5]", "attack.options.finetune_lens.epochs=1"]
-    short += [f"attack.options.{name}.{key}" for name in BY_PROMPTS for key in ("prompts=2", "samples=1", "max_new_tokens=3")]
-    for attack in ("lens_head_projection", "lens_prob_delta", "lens_prob_delta2", "finetune_lens"):
-        short.append(f"attack.options.{attack}.layers=[{', '.join(map(str, LAYERS[attack]))}]")
-    settings = [word for setting in short for word in ("--set", setting)]
-    run = ["run", "--benchmark", str(out), "--model", str(tmp_path / "model"), "--facts", "1", "--out", str(tmp_path / "run")]
-    assert main([*run, *settings]) in (0, 1)  # 1 where the gate says that a random model does not know the fact
-    assert json.loads((tmp_path / "run/provenance.json").read_text())["failed"] == []
-    results = pl.read_parquet(tmp_path / "run/results.parquet")
-    assert results.columns == RESULTS.names() and set(results["benchmark"]) == {"made"}
-    assert {"fact_erasure", "empty_response", "error_injection", "head_projection", "max_entropy", "input_rephrasing"} <= {
-        *results["method"]
-    }
-    assert results.filter(pl.col("metric").str.starts_with("attack_success"))["attack"].n_unique() >= 7
-    assert (tmp_path / "run/report.html").is_file()
-
-
-BY_PROMPTS = ("rephrase_question", "rephrase_image", "rephrase_multimodal")
-LAYERS = {
-    "lens_head_projection": [1, 2],
-    "lens_prob_delta": [0, 1],
-    "lens_prob_delta2": [1],
-    "finetune_lens": [1, 2],
-}
-
-
-@pytest.mark.slow
-def test_a_run_that_teaches_and_unlearns_by_ratio(tmp_path: Path) -> None:
-    """Any method, any request: the table's facts are taught first."""
-    out = tmp_path / "made"
-    assert extend(*write("vqa-json", tmp_path / "data"), "--out", out) == 0
-    random_model().save(tmp_path / "model")
-    run = ["run", "--benchmark", str(out), "--model", str(tmp_path / "model"), "--methods", "ga", "--ratios", "0.25"]
-    short = ["learn.epochs=1", "unlearn.requests=ratio", "attack.attacks=[]", "ga.steps=2"]
-    settings = [word for setting in short for word in ("--set", setting)]
-    assert main([*run, *settings, "--out", str(tmp_path / "run")]) in (0, 1)
-    assert json.loads((tmp_path / "run/provenance.json").read_text())["failed"] == []
-    assert list((tmp_path / "run/cells").glob("ga-*/DONE"))

@@ -168,6 +168,31 @@ def test_presets(drawn: tuple[Path, Extension], offline: tuple[Path, Extension])
     assert own.attack.attacks == ("lens_prob_delta",)
 
 
+def test_facts_without_variants(offline: tuple[Path, Extension], tmp_path: Path) -> None:
+    """They are asked as they are and counted; levels that only other facts have are not chosen for them."""
+    _, made = offline
+    bare, second, third = [fact.id for fact in made.facts if fact.role == "delete"][:3]
+    left = [one for one in made.variants if one.fact != bare and (one.kind, one.grade) != ("image", "hard")]
+    kept = [one for one in left if one.fact != second or one.kind == "image"]
+    drawn = next(one for one in kept if (one.fact, one.kind) == (third, "image"))
+    kept.append(replace(drawn, id=f"{third}/image/hard/0", grade="hard"))
+    write_extension(tmp_path / "less", replace(made, variants=tuple(kept)))
+    less = ExtendedBenchmark(tmp_path / "less", facts=3)
+    assert less.counted == {
+        "facts without a rephrased question": 2,
+        "facts without a rephrased picture": 1,
+        "facts without a neighbour question": 2,
+        "facts without a neighbour picture": 2,
+    }
+    assert data_report(less).counted == less.counted
+    assert [sample.subject for sample in less.samples(set="forget")] == [bare, second, third]
+    assert bare not in {sample.subject for sample in less.samples(set="test")}
+    assert hardest_levels(less.path, facts=3) == {"question": "hard", "image": "hard", "both": "hard"}
+    assert hardest_levels(less.path, facts=2) == {"image": "easy"} and hardest_levels(less.path, facts=1) == {}
+    short = parse_experiment({"benchmark": {"path": str(less.path), "facts": 2}})
+    assert short.attack.attacks[4:] == ("rephrase_image:easy",)
+
+
 def test_data_report(benchmark: ExtendedBenchmark) -> None:
     report = data_report(benchmark)
     assert report.ok and report.subjects == len(benchmark.subjects)
@@ -183,6 +208,24 @@ def test_export_to_the_official_layout_and_back(benchmark: ExtendedBenchmark, tm
 
     for name in ("forget", "test", "retain", "neighbour_image", "neighbour_question"):
         assert told(again.samples(set=name)) == told(benchmark.samples(set=name)), name
+
+
+def test_export_of_facts_without_neighbour_questions(drawn: tuple[Path, Extension], tmp_path: Path) -> None:
+    _, made = drawn
+    bare = next(fact.id for fact in made.facts if fact.role == "delete")
+    write_extension(tmp_path / "less", replace(made, variants=tuple(one for one in made.variants if one.fact != bare)))
+    less = load_benchmark(tmp_path / "less")
+    with pytest.raises(
+        DataError, match=r"has no neighbour question, and published .* leave such facts out with --skip-invalid"
+    ):
+        export_unlok(less, tmp_path / "official")
+    with pytest.warns(UserWarning, match="1 of 16 facts have no neighbour question and are left out"):
+        export_unlok(less, tmp_path / "official", skip_invalid=True)
+    again = load_benchmark(tmp_path / "official")
+    assert again.subjects == less.subjects[1:] and len(again.samples(set="retain")) == len(less.samples(set="retain"))
+    write_extension(tmp_path / "none", replace(made, variants=()))
+    with pytest.raises(DataError, match="no fact to delete has a neighbour question"):
+        export_unlok(load_benchmark(tmp_path / "none"), tmp_path / "x", skip_invalid=True)
 
 
 def test_a_damaged_folder_is_refused(tmp_path: Path) -> None:

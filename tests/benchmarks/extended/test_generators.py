@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +11,11 @@ from pathlib import Path
 import pytest
 import toy_drawing
 from extending import asked, extended, of
+from PIL import Image
 from tables_by_hand import encoded, own_rows, picture, write_own
 
 from unsee.benchmarks.extended.extend import Generators
+from unsee.benchmarks.extended.files import read_extension
 from unsee.benchmarks.extended.picture_makers import CommandMaker, FunctionMaker, MakerError, picture_maker
 from unsee.benchmarks.extended.variants import Extension
 from unsee.chat import ChatClient, ChatError
@@ -102,6 +106,34 @@ def test_replies_are_kept_and_never_asked_again(serve: Callable[[str], str], sho
     made = extended(shops, out, Generators(rewriter=client(good)), facts=3)
     questions = {fact.question for fact in made.facts if fact.role == "delete"}
     assert len(asked(good)) == len(questions) + 3 + 3 - 1 and len(of(made, "question", "medium")) == 12
+
+
+def test_a_repaired_server_is_asked_everything(serve: Callable[[str], str], shops: Path, tmp_path: Path) -> None:
+    """What a wrong server said to each question is not taken for the rewriter's answer."""
+    out, kept = tmp_path / "made", tmp_path / "whole"
+    for manner in ("page", "empty"):
+        with pytest.raises(ChatError, match="gave no answer to 3 questions in a row"):
+            extended(shops, out, Generators(rewriter=client(serve(manner))), facts=2)
+    assert (
+        extended(shops, out, Generators(rewriter=client(serve("good"))), facts=2).variants and absent(read_extension(out)) == {}
+    )
+    extended(shops, kept, Generators(rewriter=client(serve("good"))), facts=2)
+    assert (out / "variants.jsonl").read_bytes() == (kept / "variants.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(("format", "kind"), [("PNG", "png"), ("JPEG", "jpeg"), ("WEBP", "png"), ("BMP", "png")])
+def test_pictures_are_sent_as_what_they_are(format: str, kind: str, serve: Callable[[str], str], tmp_path: Path) -> None:
+    """Kinds that few servers read are sent as PNG."""
+    rows = own_rows(6)[::2]
+    data = write_own(tmp_path / "data", rows, pictures=6)
+    for number in range(6):
+        (data / f"images/shop {number}.png").write_bytes(encoded(number, format))
+    url = serve("good")
+    extended(data, tmp_path / "made", Generators(rewriter=client(url), sees=True), facts=1)
+    (sent,) = [body["messages"][1]["content"][1] for body in asked(url) if isinstance(body["messages"][1]["content"], list)]
+    head, _, text = sent["image_url"]["url"].partition(";base64,")
+    shown = Image.open(io.BytesIO(base64.b64decode(text)))
+    assert (head, shown.format) == (f"data:image/{kind}", kind.upper()) and shown.size == picture(1).size
 
 
 # Programs ------------------------------------------------------------------------------------------------------------------

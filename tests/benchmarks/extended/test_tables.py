@@ -132,6 +132,12 @@ def test_okvqa_without_its_parts(tmp_path: Path) -> None:
     file.write_text("{}")
     with pytest.raises(DataError, match="holds no object with a list of annotations"):
         read_source("okvqa", tmp_path)
+    write_okvqa(tmp_path)
+    (tmp_path / "OpenEnded_mscoco_val2014_questions.json").unlink()
+    with pytest.raises(DataError, match=r"row 0 \(ID 1396\): no questions file asks it; add that file, or remove the row"):
+        read_source("okvqa", tmp_path)
+    table = read_source("okvqa", tmp_path, skip_invalid=True).table
+    assert (len(table.rows), len(table.skipped)) == (6, len(OKVQA) - 6)
     for name in tmp_path.glob("*annotations*"):
         name.unlink()
     with pytest.raises(DataError, match=r"holds no \*annotations\*.json"):

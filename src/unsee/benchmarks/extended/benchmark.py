@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from unsee.benchmarks.base import STOP_PROBES, TrainingModality, in_turns, known_word
 from unsee.benchmarks.extended.asking import Asker
-from unsee.benchmarks.extended.files import VARIANTS, plain, read_extension
-from unsee.benchmarks.extended.variants import Fact
+from unsee.benchmarks.extended.files import FACTS, VARIANTS, plain, read_extension
+from unsee.benchmarks.extended.variants import KIND_NAMES, Fact
 from unsee.benchmarks.single_facts import TAUGHT, SingleFacts
 from unsee.benchmarks.unlok_vqa.levels import LEVELS, Axis, Level
 from unsee.errors import ConfigError, DataError
@@ -73,9 +74,13 @@ class ExtendedBenchmark(SingleFacts[Fact]):
 
     @property
     def counted(self) -> Mapping[str, int]:
-        """Variants that are not asked because of a check or of reviewers, by reason."""
+        """Variants that are not asked because of a check, by reason, and facts that have none left of a kind."""
         failed = Counter(code for one in self._variants for code in one.failed)
-        return {f"variants left out: {code}": count for code, count in sorted(failed.items())}
+        counts = {f"variants left out: {code}": count for code, count in sorted(failed.items())}
+        for kind, name in KIND_NAMES.items():
+            having = {one.fact for one in self._variants if one.kind == kind and not one.failed}
+            counts[f"facts without a {name}"] = len(self._facts) - len(having)
+        return {text: count for text, count in counts.items() if count}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -117,22 +122,26 @@ class ExtendedBenchmark(SingleFacts[Fact]):
         return self._asker.gate(fact, name)
 
 
-def hardest_levels(folder: Path) -> dict[Axis, Level]:
+def hardest_levels(folder: Path, *, facts: int | None = None) -> dict[Axis, Level]:
     """Axis -> the hardest level that at least half of those facts have which have any; no picture is read.
 
     Axes without any disguise are missing.
 
+    Args:
+        facts: only the first so many facts to delete; all where None.
+
     Raises:
-        DataError: the folder's variants cannot be read.
+        DataError: the folder's facts or variants cannot be read.
     """
     there: dict[tuple[str, Level], set[str]] = defaultdict(set)
+    deleted = (row["id"] for row in _rows(folder / FACTS) if row["role"] == "delete")
     try:
-        with (folder / VARIANTS).open(encoding="utf-8") as lines:
-            for row in map(json.loads, lines):
-                if not row["failed"] and row["kind"] in ("question", "image"):
-                    there[row["kind"], row["grade"]].add(row["fact"])
+        asked = set(islice(deleted, facts))
+        for row in _rows(folder / VARIANTS):
+            if not row["failed"] and row["kind"] in ("question", "image") and row["fact"] in asked:
+                there[row["kind"], row["grade"]].add(row["fact"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / VARIANTS} cannot be read ({error}); make the folder again") from error
+        raise DataError(f"{FACTS} or {VARIANTS} of {folder} cannot be read ({error}); make the folder again") from error
     found: dict[Axis, Level] = {}
     axes: tuple[Axis, ...] = ("question", "image", "both")
     for axis in axes:
@@ -143,3 +152,8 @@ def hardest_levels(folder: Path) -> dict[Axis, Level]:
         if everybody:
             found[axis] = fitting[-1] if fitting else max(LEVELS, key=lambda level: len(having[level]))
     return found
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
+        yield from map(json.loads, lines)

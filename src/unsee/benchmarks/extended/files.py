@@ -34,13 +34,14 @@ def holds_extension(folder: Path) -> bool:
     return (folder / ABOUT).is_file() and (folder / FACTS).is_file()
 
 
-def write_extension(folder: Path, extension: Extension) -> None:
+def write_extension(folder: Path | str, extension: Extension) -> None:
     """Write the folder whole or not at all.
 
     Raises:
         ConfigError: the folder exists and is not empty.
         ImageError: a picture cannot be read.
     """
+    folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} exists and is not empty; choose a new folder")
 

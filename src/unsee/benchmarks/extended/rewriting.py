@@ -21,6 +21,7 @@ from unsee.benchmarks.unlok_vqa.questions import ASKED
 from unsee.chat import MAX_TOKENS, TEMPERATURE, ChatClient, Message, Reply, ReplyCache
 from unsee.progress import Advance
 from unsee.provenance import digest
+from unsee.sample import ImageRef
 
 Wanted = Literal["paraphrases", "alternates", "neighbours"]
 HARD_NEIGHBOURS = 2
@@ -89,11 +90,17 @@ def rewrite(
     waiting = [key for key in every if replies.get(key) is None]
     advance = progress or (lambda done, total: None)
     advance(len(every) - len(waiting), len(every))
+    hopeless: list[str] = []
     with closing(client.ask_all([every[key] for key in waiting])) as came:
         for done, (number, reply) in enumerate(came, start=len(every) - len(waiting) + 1):
-            # What would be answered as badly again is not asked again.
-            replies.put(waiting[number], Reply("") if reply.text is None and reply.lasting else reply)
+            if reply.text is None and reply.lasting:
+                hopeless.append(waiting[number])
+            else:
+                replies.put(waiting[number], reply)
             advance(done, len(every))
+    # What would be answered as badly again is not asked again, unless the server gave up on everything and is repaired.
+    for key in hopeless:
+        replies.put(key, Reply(""))
     variants: dict[str, tuple[Variant, ...]] = {}
     alternates: dict[str, tuple[str, ...]] = {}
     for request, key in zip(requests, keys, strict=True):
@@ -135,11 +142,17 @@ def _known(fact: Fact, chosen: Chosen) -> list[str]:
 def _messages(wanted: Wanted, text: str, shown: Fact | None = None) -> list[Message]:
     content: str | list[dict[str, object]] = text
     if shown is not None:
-        data = shown.image.read()
-        kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
-        address = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-        content = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": address}}]
+        content = [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": _address(shown.image)}}]
     return [{"role": "system", "content": _SYSTEM[wanted]}, {"role": "user", "content": content}]
+
+
+def _address(picture: ImageRef) -> str:
+    """The picture as servers read it: PNG and JPEG as they are, other kinds as PNG."""
+    data = picture.read()
+    kind = "png" if data.startswith(b"\x89PNG") else "jpeg" if data.startswith(b"\xff\xd8") else None
+    if kind is None:
+        kind, data = "png", ImageRef.from_image(picture.open()).read()
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _key(client: ChatClient, request: _Request) -> str:

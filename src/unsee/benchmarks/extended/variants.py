@@ -22,6 +22,13 @@ GRADES: Mapping[Kind, tuple[Grade, ...]] = {
     "neighbour_image": ("easy", "hard"),
 }
 """Grades of each kind of variant; those of rephrased questions and pictures and of neighbour pictures are the paper's."""
+KIND_NAMES: Mapping[Kind, str] = {
+    "question": "rephrased question",
+    "image": "rephrased picture",
+    "neighbour_question": "neighbour question",
+    "neighbour_image": "neighbour picture",
+}
+"""What a kind of variant is called where people read it."""
 
 
 @dataclass(frozen=True, kw_only=True)

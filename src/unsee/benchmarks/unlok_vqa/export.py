@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,13 +72,16 @@ class _Fact:
     neighbour_questions: list[Sample] = field(default_factory=list)
 
 
-def export_unlok(benchmark: Benchmark, out: Path) -> dict[str, int]:
+def export_unlok(benchmark: Benchmark, out: Path, *, skip_invalid: bool = False) -> dict[str, int]:
     """Write the JSON files and the folders of pictures; returns rows and pictures by file and folder.
+
+    Args:
+        skip_invalid: leave out facts without a neighbour question, which published scripts do not read, with a warning.
 
     Raises:
         DataError: samples lack what the layout needs, or hold what it cannot carry.
     """
-    facts = _gather(benchmark)
+    facts = _readable(_gather(benchmark), skip_invalid=skip_invalid)
     kept = benchmark.samples(set="retain")
     for sample in kept:
         _check(sample)
@@ -126,11 +130,25 @@ def _gather(benchmark: Benchmark) -> list[_Fact]:
             raise DataError(f"sample {sample.id}: a second {level} neighbour picture of its fact; the layout has one per level")
     for sample in benchmark.samples(set="neighbour_question"):
         _fact(facts, sample).neighbour_questions.append(sample)
-    for fact in facts.values():
-        if not fact.neighbour_questions:
-            text = "its fact has no neighbour question, and published scripts leave out such rows; add one"
-            raise DataError(f"sample {fact.edited.id}: {text}")
     return list(facts.values())
+
+
+def _readable(facts: Sequence[_Fact], *, skip_invalid: bool) -> list[_Fact]:
+    """The facts that published scripts read."""
+    without = [fact.edited.id for fact in facts if not fact.neighbour_questions]
+    if without and not skip_invalid:
+        more = f" (and {len(without) - 1:,} more facts)" if len(without) > 1 else ""
+        raise DataError(
+            f"sample {without[0]}: its fact has no neighbour question{more}, and published scripts leave out such rows; "
+            "add one, or leave such facts out with --skip-invalid (skip_invalid=True)"
+        )
+    if without and len(without) == len(facts):
+        raise DataError(
+            "no fact to delete has a neighbour question, so that there is nothing that published scripts would read"
+        )
+    if without:
+        warnings.warn(f"{len(without):,} of {len(facts):,} facts have no neighbour question and are left out", stacklevel=3)
+    return [fact for fact in facts if fact.neighbour_questions]
 
 
 def _fact(facts: Mapping[str, _Fact], sample: Sample) -> _Fact:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unsee.benchmarks.faults import Faults, Place
+from unsee.benchmarks.faults import Faults, Place, row_name
 from unsee.benchmarks.medical.formats.fields import Unusable, optional, text, written
 from unsee.benchmarks.medical.formats.files import json_value, made_rows, text_of
 from unsee.benchmarks.medical.formats.pictures import Pictures
@@ -32,6 +32,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 class _Annotation(NamedTuple):
+    place: Place
     values: Mapping[str, Any]
     types: Mapping[str, Any]
 
@@ -44,19 +45,25 @@ class Answer(NamedTuple):
 
 
 def rows(folder: Path, faults: Faults) -> Iterator[VqaRow]:
-    """Rows of all files; a question without an annotation is a fault."""
+    """Rows of all files; a question without an annotation is a fault, and so is an annotation without its question."""
     asked = _files(folder, "questions")
-    annotations = _annotations(_files(folder, "annotations"))
-    pictures = Pictures(folder)
+    annotations = _annotations(_files(folder, "annotations"), faults)
+    pictures, met = Pictures(folder), set[str]()
     for file in asked:
         content = _content(file, "questions")
         subtype = optional(content, "data_subtype")
         listed = ((Place(file, number), values) for number, values in enumerate(content["questions"]))
 
         def make(_: Place, values: Mapping[str, Any], where: str, *, subtype: str = subtype) -> list[VqaRow]:
+            met.add(str(values.get("question_id")))
             return [_row(values, annotations, pictures, folder, subtype, where)]
 
         yield from made_rows(listed, make, faults, id_key="question_id")
+    for id_, one in annotations.items():
+        if id_ not in met:
+            faults.add(
+                one.place.file, row_name(one.place.number, id_), "no questions file asks it; add that file, or remove the row"
+            )
 
 
 def most_common(answers: list[str]) -> Answer:
@@ -84,14 +91,17 @@ def _content(file: Path, key: str) -> Mapping[str, Any]:
     return content
 
 
-def _annotations(files: list[Path]) -> dict[str, _Annotation]:
+def _annotations(files: list[Path], faults: Faults) -> dict[str, _Annotation]:
     found: dict[str, _Annotation] = {}
     for file in files:
         content = _content(file, "annotations")
         types = content.get("question_types")
-        for values in content["annotations"]:
-            if isinstance(values, Mapping):
-                found[str(values.get("question_id"))] = _Annotation(values, types if isinstance(types, Mapping) else {})
+        for number, values in enumerate(content["annotations"]):
+            if not isinstance(values, Mapping):
+                faults.add(file, row_name(number, None), "holds no object; write {...} with the published keys")
+                continue
+            kinds = types if isinstance(types, Mapping) else {}
+            found[str(values.get("question_id"))] = _Annotation(Place(file, number), values, kinds)
     return found
 
 
