@@ -89,7 +89,7 @@ class Harness:
         model_args |= asked.model_args
         for key, value in model_args.items():
             if "," in value or "=" in value:
-                raise ConfigError(f"{self.name} takes {key}={value} apart at commas and equals signs; move or rename the folder")
+                raise ConfigError(f"{self.name} takes {key}={value} apart at commas and equals signs; rename the folder")
         command = [python, "-m", self.module, "--model", chosen.name]
         command += ["--model_args", ",".join(f"{key}={value}" for key, value in model_args.items())]
         command += ["--tasks", ",".join(asked.tasks), "--batch_size", str(asked.batch_size), "--device", asked.device]
@@ -111,7 +111,9 @@ class Harness:
         try:
             found = subprocess.run([python, "-c", code], capture_output=True, text=True, timeout=60, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ConfigError(f"--python {python} cannot be run ({error}); give the interpreter that has {self.name}") from error
+            raise ConfigError(
+                f"--python {python} cannot be run ({error}); give the interpreter that has {self.name}"
+            ) from error
         if found.returncode:
             raise ConfigError(
                 f"{self.name} is not installed for {python}; `pip install {self.package}` there, name another interpreter with "
@@ -120,12 +122,12 @@ class Harness:
         return found.stdout.strip()
 
 
-_LLAVA = ModelClass("llava_hf", ("dtype",))
+_LLAVA = ModelClass("llava_hf", ("dtype", "device_map"))
 _LMMS_FAMILIES = {
     "llava": _LLAVA,
     "llava_next": _LLAVA,
     "llava_onevision": _LLAVA,
-    "idefics2": ModelClass("idefics2", ("dtype",)),
+    "idefics2": ModelClass("idefics2", ("dtype", "device_map")),
     "qwen2_vl": ModelClass("qwen2_vl"),
     "qwen2_5_vl": ModelClass("qwen2_5_vl"),
     "qwen3_vl": ModelClass("qwen3_vl"),

@@ -42,7 +42,7 @@ BENCHMARKS: tuple[UtilityBenchmark, ...] = (
     UtilityBenchmark("pope", "POPE", {"lmms-eval": "pope"}, {"lmms-eval": "pope_accuracy"}),
     UtilityBenchmark("scienceqa", "ScienceQA", {"lmms-eval": "scienceqa_img"}, {"lmms-eval": "exact_match"}),
 )
-"""MLLMU-Bench reports the first two. ScienceQA: its questions with a picture; `scienceqa` of lmms-eval is asked by its own id."""
+"""MLLMU-Bench reports the first two. ScienceQA: questions with a picture; all of them are `scienceqa_full` of lmms-eval."""
 JUDGED = ("llava_in_the_wild", "llava_bench_coco", "llava_wilder_small")
 """Tasks of lmms-eval whose answers a judge grades; one that gives no score leaves -1 for both sides, which averages to 100."""
 

@@ -24,6 +24,8 @@ _RESULT_FILES = re.compile(r"(results_.*|.*_results)\.json")
 _VERSIONS = {"lm_eval_version": "lm-eval", "lmms_eval_version": "lmms-eval"}
 """Only the harness itself writes this key."""
 _REMEDY = "remove it or run the harness again"
+_UNKNOWN = "unknown"
+"""What lmms-eval notes as its version outside of a clone of its repository."""
 _NO_SCORE = "the judge gave no usable score"
 
 
@@ -37,7 +39,9 @@ def read_results(folder: Path, target: Target) -> pl.DataFrame:
 
     files = sorted(path for path in folder.rglob("*.json") if _RESULT_FILES.fullmatch(path.name))
     if not files:
-        raise DataError(f"{folder} holds no results of {' or '.join(HARNESSES)} (results_*.json or *_results.json); check the path")
+        raise DataError(
+            f"{folder} holds no results of {' or '.join(HARNESSES)} (results_*.json or *_results.json); check the path"
+        )
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for path in sorted(files, key=lambda path: (re.sub(r"\D", "", path.name), path.name)):
         for row in _rows(path, target):
@@ -73,7 +77,8 @@ def _rows(path: Path, target: Target) -> Iterator[dict[str, Any]]:
             raise DataError(f"{path} is damaged (results.{task} is no table); {_REMEDY}")
         counts = _inner(content, "n-samples", task)
         asked, whole = _count(counts.get("effective", values.get("sample_len"))), _count(counts.get("original"))
-        failures = _unjudged(path, task) if harness.name == "lmms-eval" and task in JUDGED else None
+        is_judged = harness.name == "lmms-eval" and task in JUDGED
+        failures = _unjudged(path, task) if is_judged else None
         shared = {"harness": harness.name, "harness_version": version, "task": task, "model": model, "source": path.name}
         shared |= {"task_version": _text(_inner(content, "versions").get(task)), "n": asked, "n_all": whole}
         for key, value in values.items():
@@ -82,7 +87,7 @@ def _rows(path: Path, target: Target) -> Iterator[dict[str, Any]]:
                 continue
             number = _number(value)
             problem = None if number is not None else f"{harness.name} gave {_text(value) or 'nothing'}, which is no number"
-            if failures is not None:
+            if is_judged:
                 number, problem = _judged(number, failures, problem)
             yield shared | {
                 "metric": metric,
@@ -97,7 +102,8 @@ def _rows(path: Path, target: Target) -> Iterator[dict[str, Any]]:
 def _harness(path: Path, content: Mapping[str, Any]) -> tuple[Harness, str]:
     for key, name in _VERSIONS.items():
         if key in content:
-            return HARNESSES[name], _text(content[key]) or "unknown"
+            version = _text(content[key]) or _UNKNOWN
+            return HARNESSES[name], "of a version it did not note" if version.startswith(_UNKNOWN) else version
     raise DataError(f"{path} is no results file of {' or '.join(HARNESSES)}: it names no version of them; give another folder")
 
 

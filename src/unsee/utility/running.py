@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 KEY = "OPENAI_API_KEY"
 """Where lmms-eval finds the key for its judge."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_ADVICE = re.compile(r"\.*\s*Please set `--verbosity.*$")
 _LOG_HEAD = re.compile(r"^.*?\| *(ERROR|WARNING|INFO) *\|.*? - ")
 
 
@@ -71,7 +72,9 @@ class Order:
         if judged and not self.hub:
             raise ConfigError(f"{judged[0]} sends questions and answers to a judge on the network; add --hub to allow it")
         if judged and not os.environ.get(KEY):
-            raise ConfigError(f"{judged[0]} needs a judge; set {KEY} (and OPENAI_API_URL, MODEL_VERSION) for {self.harness.name}")
+            raise ConfigError(
+                f"{judged[0]} needs a judge; set {KEY} (and OPENAI_API_URL, MODEL_VERSION) for {self.harness.name}"
+            )
 
 
 def merges(order: Order, target: Target) -> bool:
@@ -140,8 +143,9 @@ def measure(order: Order, target: Target, home: Path, *, say: Callable[[str], No
             _run(order, words, log)
         if not any(aside.rglob("*.json")):
             raise _failed(order, log)
-        found.append(read_results(aside, target))
+        found.append(_with_log(read_results(aside, target), log, version))
 
+    version = order.harness.version(order.python)
     made = home / f"{order.harness.name}-{now().replace(':', '')}"
     home.mkdir(parents=True, exist_ok=True)
     try:
@@ -149,6 +153,16 @@ def measure(order: Order, target: Target, home: Path, *, say: Callable[[str], No
     finally:
         shutil.rmtree(home / f".{made.name}.part", ignore_errors=True)
     return found[0]
+
+
+def _with_log(measured: pl.DataFrame, log: Path, version: str) -> pl.DataFrame:
+    """Results with the installed version, and with what only the log tells: lmms-eval goes on where the model raised."""
+    import polars as pl
+
+    failed = len(re.findall(r"Error .* in generating", log.read_text(encoding="utf-8", errors="replace")))
+    told = f"{failed} answers failed in the model and count as empty" if failed else None
+    problem = pl.concat_str("problem", pl.lit(told), separator="; ", ignore_nulls=True) if told else pl.col("problem")
+    return measured.with_columns(problem.alias("problem"), pl.lit(version).alias("harness_version"))
 
 
 @contextmanager
@@ -188,7 +202,7 @@ def _failed(order: Order, log: Path, how: str = " without results") -> UserError
     """What the end of a log says; lmms-eval ends with exit code 0 whatever happens."""
     lines = [_COLOUR.sub("", line).strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[1:]]
     told = [line for line in lines if re.search(r"\w*(Error|Exception)\b|not found", line)] or [line for line in lines if line]
-    why = _LOG_HEAD.sub("", told[-1])[:300] if told else "it said nothing"
+    why = _ADVICE.sub("", _LOG_HEAD.sub("", told[-1]))[:200] if told else "it said nothing"
     remedy = f"see {log}"
     if not order.hub and any(benchmark_of(task, order.harness.name) for task in order.tasks):
         remedy += "; its questions come from the Hub, which --hub allows"
@@ -206,7 +220,12 @@ def export(order: Order, targets: Sequence[Target], folder: Path) -> Path:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"--export {folder} exists and is not empty; choose a new folder")
-    lines = ["#!/bin/sh", "# Runs where the harness is installed: PYTHON=/path/to/python sh measure.sh", "set -e", 'cd "$(dirname "$0")"']
+    lines = [
+        "#!/bin/sh",
+        "# Runs where the harness is installed: PYTHON=/path/to/python sh measure.sh",
+        "set -e",
+        'cd "$(dirname "$0")"',
+    ]
 
     def fill(aside: Path) -> None:
         for target in targets:
