@@ -15,7 +15,6 @@ import pytest
 
 from run_fixtures import assert_one_line
 from unsee import answer, load_model
-from unsee.answering import STRICT
 from unsee.cli import main
 from unsee.errors import ConfigError
 from unsee.methods import Scope
@@ -100,20 +99,9 @@ def said(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     for number, colour in enumerate([(200, 20, 20), (20, 20, 200), (220, 220, 20)]):
         Image.new("RGB", (64, 64), colour).save(folder / f"{number}.png")
         picture = ImageRef.from_path(folder / f"{number}.png")
-        samples.append(
-            Sample(
-                f"q{number}",
-                "own",
-                f"s{number}",
-                "general",
-                "generation",
-                "image_text",
-                (picture,),
-                question=QUESTION,
-                answer="x",
-            )
-        )
-    records = answer(load_model(adapter), samples, protocols=(STRICT,), truth_ratio=False).filter(view="generate")
+        about = {"subject": f"s{number}", "set": "general", "task": "generation", "modality": "image_text"}
+        samples.append(Sample(id=f"q{number}", benchmark="own", images=(picture,), question=QUESTION, answer="x", **about))
+    records = answer(load_model(adapter), samples, truth_ratio=False).filter(view="generate")
     return folder, [row["response"].strip() for row in records.sort("sample_id").iter_rows(named=True)]
 
 

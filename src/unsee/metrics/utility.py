@@ -24,8 +24,8 @@ def utility_rows(measured: pl.DataFrame, *, cell: CellInfo) -> pl.DataFrame:
     """Values of a harness as rows of results.
 
     `set` is general, `task` the harness's task id, `protocol` the harness, `view` its filter. `group` is `harness=NAME`, so
-    that no table of a whole set takes them for ours. The interval is the value plus and minus 1.96 of the harness's standard errors
-    over questions, within the metric's range where it is one that papers report.
+    that no table of a whole set takes them for ours. The interval is the value plus and minus 1.96 of the harness's standard
+    errors over questions, within the metric's range where it is one that papers report.
 
     Args:
         measured: schema UTILITY.

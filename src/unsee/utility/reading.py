@@ -79,7 +79,13 @@ def _rows(path: Path, target: Target) -> Iterator[dict[str, Any]]:
         asked, whole = _count(counts.get("effective", values.get("sample_len"))), _count(counts.get("original"))
         is_judged = harness.name == "lmms-eval" and task in JUDGED
         failures = _unjudged(path, task) if is_judged else None
-        shared = {"harness": harness.name, "harness_version": version, "task": task, "model": model, "source": path.name}
+        shared: dict[str, Any] = {
+            "harness": harness.name,
+            "harness_version": version,
+            "task": task,
+            "model": model,
+            "source": path.name,
+        }
         shared |= {"task_version": _text(_inner(content, "versions").get(task)), "n": asked, "n_all": whole}
         for key, value in values.items():
             metric, comma, chosen = key.partition(",")
