@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from unsee import cli_attack, cli_extend, cli_inject, cli_lists, cli_models, cli_review
+from unsee import cli_attack, cli_extend, cli_inject, cli_lists, cli_models, cli_review, cli_utility
 from unsee.command_line import (
     DONE,
     FAILED,
@@ -303,6 +303,7 @@ COMMANDS: Commands = {
     "answer": cli_models.answer,
     "attack": cli_attack.attack,
     "score": score,
+    "utility": cli_utility.utility,
     "report": report,
     "models": {
         "list": cli_lists.list_models,

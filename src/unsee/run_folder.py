@@ -3,7 +3,7 @@
     RUN/experiment.toml, provenance.json, samples.parquet
     RUN/models/<vanilla|gold-...>/   a checkpoint, train.jsonl, gate/records.parquet, learned.json, DONE
     RUN/cells/<id>/                  adapter or weights, train.jsonl, records.parquet, attacks.parquet, judgements.parquet,
-                                     DONE or FAILED
+                                     utility.parquet, DONE or FAILED
     RUN/cells/<id>/states/<state>/   records.parquet of a further state of its model
     RUN/results.parquet, results.json, states.parquet, report.html
 
@@ -204,6 +204,14 @@ class RunFolder:
 
         path = self.cell(cell) / "judgements.parquet"
         return read_parquet(path, schema=JUDGEMENTS, remedy="remove it and judge again") if path.is_file() else None
+
+    def utility(self, cell: str) -> pl.DataFrame | None:
+        """What harnesses measured of the model of a cell, by its id; None where none was asked."""
+        from unsee.schemas import UTILITY
+
+        path = self.path / "cells" / cell / "utility.parquet"
+        remedy = f"remove it; `unsee utility {self.path} --results DIR` reads results again"
+        return read_parquet(path, schema=UTILITY, remedy=remedy) if path.is_file() else None
 
     def gate_records(self, name: str) -> pl.DataFrame | None:
         """What a learned model said to the gate probes, None where it was not asked."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,9 +12,9 @@ from unsee.attack_results import AttackAnchors, absent_gold, attack_values
 from unsee.attacks.base import NEVER_LEARNED
 from unsee.benchmarks.base import about
 from unsee.cell_questions import cell_questions, edits_single_facts, limited_retain
-from unsee.errors import ConfigError
+from unsee.errors import ConfigError, DataError
 from unsee.experiment import Cell, Experiment, Request
-from unsee.files import write_json
+from unsee.files import write_json, write_parquet
 from unsee.learned_models import learned_names
 from unsee.progress import Advance, Display
 from unsee.run_folder import RunFolder, learned_name
@@ -125,12 +125,14 @@ def judge(
     import polars as pl
 
     from unsee.metrics import score
+    from unsee.metrics.utility import utility_rows
     from unsee.models.ability_notes import mark_missed
     from unsee.schemas import RESULTS, STATES
 
     shown = display or Display()
     advance, advance_states = shown.stage("scoring"), shown.stage("scoring further states")
     parts: list[pl.DataFrame] = []
+    measured_parts: list[pl.DataFrame] = []
     scored = 0
     state_parts: list[pl.DataFrame] = []
     for asked_of in dict.fromkeys(cell.request for cell in cells):
@@ -163,10 +165,13 @@ def judge(
                     noise=others[2],
                 )
             )
+            if (measured := folder.utility(cell.id)) is not None:
+                measured_parts.append(utility_rows(measured, cell=info))
             scored += 1
             advance(scored, len(cells))
             state_parts += _state_values(folder, cell, info, request, seed=seed, advance=advance_states)
     results = mark_missed(pl.concat(parts)) if parts else pl.DataFrame(schema=RESULTS)
+    results = pl.concat([results, *measured_parts])
     folder.write_results(results)
     if state_parts:
         folder.write_state_values(pl.concat(state_parts).select(STATES.names()))
@@ -223,6 +228,37 @@ def rescore(path: Path | str, *, seed: int = 0, display: Display | None = None) 
     folder = RunFolder(Path(path))
     experiment = folder.read_experiment()
     return judge(experiment, folder, load_experiment_benchmark(experiment), experiment.cells, seed=seed, display=display)
+
+
+def write_utility(folder: RunFolder, measured: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Keep what harnesses measured beside their cells, and put it into the results; other values stay as they are.
+
+    Args:
+        measured: cell id -> schema UTILITY; tasks measured before are replaced.
+
+    Raises:
+        DataError: the run has no results, or none of one of these cells.
+    """
+    import polars as pl
+
+    from unsee.metrics import CellInfo
+    from unsee.metrics.utility import is_utility, utility_rows
+    from unsee.utility.reading import merged
+
+    results = folder.results().filter(~is_utility())
+    columns = [item.name for item in fields(CellInfo)]
+    infos = {row["cell"]: CellInfo(**row) for row in results.select(columns).unique("cell", maintain_order=True).to_dicts()}
+    missing = next((cell for cell in measured if cell not in infos), None)
+    if missing is not None:
+        raise DataError(f"{folder.results_file} has no values of {missing}; `unsee score {folder.path}` writes them")
+    kept = {cell: merged(folder.utility(cell), table) for cell, table in measured.items()}
+    for cell, table in kept.items():
+        write_parquet(folder.path / "cells" / cell / "utility.parquet", table)
+    every = {cell: kept[cell] if cell in kept else folder.utility(cell) for cell in infos}
+    rows = [utility_rows(table, cell=infos[cell]) for cell, table in every.items() if table is not None]
+    results = pl.concat([results, *rows])
+    folder.write_results(results)
+    return results
 
 
 def write_official(path: Path | str, out: Path) -> list[Path]:

@@ -151,6 +151,30 @@ RESULTS = pl.Schema(
 )
 """One row per value. `gated` is true where only facts that passed the knowledge gate count, null for other values."""
 
+UTILITY = pl.Schema(
+    {
+        "harness": pl.String,
+        "harness_version": pl.String,
+        "task": pl.String,
+        "task_version": pl.String,
+        "metric": pl.String,
+        "filter": pl.String,
+        "value": pl.Float64,
+        "stderr": pl.Float64,
+        "n": pl.Int64,
+        "n_all": pl.Int64,
+        "higher_is_better": pl.Boolean,
+        "problem": pl.String,
+        "model": pl.String,
+        "source": pl.String,
+    }
+)
+"""One row per task, metric and filter of a harness: its value and standard error as it gives them.
+
+`n` questions were asked of the task's `n_all`. `problem` says why there is no value, or what is wrong with it. `model` is the
+checkpoint as the harness noted it, `source` the name of its results file.
+"""
+
 STATES = pl.Schema([*RESULTS.items(), ("state", pl.String()), ("step", pl.Int64())])
 """Values of further states of a cell's model; `step` where the state lies on the way through unlearning."""
 

@@ -229,7 +229,7 @@ def load_checkpoint(
     if (directory / ADAPTER).is_file():
         from peft import PeftModel
 
-        below = load_checkpoint(_base_folder(directory, base), device=device, dtype=dtype, quantize=quantize)
+        below = load_checkpoint(base_folder(directory, base), device=device, dtype=dtype, quantize=quantize)
         network = _loaded(directory, lambda: PeftModel.from_pretrained(below.network, str(directory)))
     else:
         network = load_network(directory, device=device, dtype=dtype, quantize=quantize)
@@ -287,7 +287,7 @@ def _check_safetensors(path: Path) -> None:
         raise CheckpointError(f"{path} is truncated or no safetensors file ({error}); copy or save it again") from error
 
 
-def _base_folder(directory: Path, given: Path | str | None) -> Path:
+def base_folder(directory: Path, given: Path | str | None) -> Path:
     """Where the weights below an adapter are."""
     from unsee.models.loading import EMBEDDED, weights_folder
 
@@ -363,7 +363,7 @@ def network_without_values(folder: Path, *, dtype: Dtype) -> Any:
     from transformers import AutoConfig, AutoModelForImageTextToText
 
     if (folder / ADAPTER).is_file():
-        folder = _base_folder(folder, None)
+        folder = base_folder(folder, None)
     if not (folder / CONFIG).is_file():
         raise CheckpointError(f"{folder} holds no {CONFIG}, which says how large the model is; check the path")
 

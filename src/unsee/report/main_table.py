@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 DASH = "\u2013"
 
-_KEYS = ("protocol", "forget_ratio", "unlearn_modality", "scenario", "modality", "gated", "method", "variant", "column", "unit")
+KEYS = ("protocol", "forget_ratio", "unlearn_modality", "scenario", "modality", "gated", "method", "variant", "column", "unit")
 _NUMBERS = ("value", "ci_low", "ci_high", "n", "n_subjects", "reason")
 COLLAPSED = "collapsed"
 _VIEWS = ("options", "letter", "generate")
@@ -175,7 +175,7 @@ def main_table(results: pl.DataFrame) -> pl.DataFrame:
     whole = plain(named)
     parts = [_column_rows(whole, column) for column in all_columns(results)]
     parts += [_prior_rows(whole), _collapsed_rows(whole)]
-    return pl.concat(parts).group_by(_KEYS, maintain_order=True).agg(over_seeds()).sort(_KEYS, nulls_last=True)
+    return pl.concat(parts).group_by(KEYS, maintain_order=True).agg(over_seeds()).sort(KEYS, nulls_last=True)
 
 
 def over_seeds() -> list[pl.Expr]:
@@ -254,7 +254,7 @@ def _column_rows(whole: pl.DataFrame, column: Column) -> pl.DataFrame:
         chosen = chosen.filter(pl.col("task").is_null() & pl.col("modality").is_null())
     else:
         chosen = best_views(chosen.filter(pl.col("task") == column.task))
-    return _as_rows(chosen, column.key, column.unit)
+    return as_rows(chosen, column.key, column.unit)
 
 
 def best_views(chosen: pl.DataFrame) -> pl.DataFrame:
@@ -282,7 +282,7 @@ def _prior_rows(whole: pl.DataFrame) -> pl.DataFrame:
     chosen = whole.filter((pl.col("metric") == "prior_only_accuracy") & key.is_in(PRIOR_COLUMNS))
     chosen = chosen.unique(["forget_ratio", "scenario", "seed", "set", "task", "modality"], keep="first", maintain_order=True)
     null = pl.lit(None, dtype=pl.String)
-    return _as_rows(
+    return as_rows(
         chosen.with_columns(pl.lit("prior_only").alias("method"), null.alias("variant"), null.alias("unlearn_modality")), key
     )
 
@@ -291,17 +291,18 @@ def _collapsed_rows(whole: pl.DataFrame) -> pl.DataFrame:
     """Cells that no longer answer; they are marked beside their name."""
     import polars as pl
 
-    return _as_rows(whole.filter((pl.col("metric") == "collapsed") & (pl.col("value") > 0)), COLLAPSED)
+    return as_rows(whole.filter((pl.col("metric") == "collapsed") & (pl.col("value") > 0)), COLLAPSED)
 
 
-def _as_rows(chosen: pl.DataFrame, key: str | pl.Expr, unit: Unit = "percent") -> pl.DataFrame:
+def as_rows(chosen: pl.DataFrame, key: str | pl.Expr, unit: Unit = "percent") -> pl.DataFrame:
+    """Rows of results as values of one column of a table, before seeds are averaged."""
     import polars as pl
 
     column = pl.lit(key) if isinstance(key, str) else key
-    missing = [name for name in (*_KEYS, *_NUMBERS) if name not in ("column", "unit", *chosen.columns)]
+    missing = [name for name in (*KEYS, *_NUMBERS) if name not in ("column", "unit", *chosen.columns)]
     return chosen.with_columns(
         column.alias("column"), pl.lit(unit).alias("unit"), *(pl.lit(None, dtype=RESULTS[name]).alias(name) for name in missing)
-    ).select(*_KEYS, *_NUMBERS)
+    ).select(*KEYS, *_NUMBERS)
 
 
 def scopes(results: pl.DataFrame) -> list[Scope]:

@@ -28,6 +28,7 @@ from unsee.report.single_cells import without_single_facts
 from unsee.report.sources import Source, Sources, Switch, file_stem, switches, which_title
 from unsee.report.states import state_panels, state_words
 from unsee.report.trade_offs import axes, axis_switch, trade_off_panels
+from unsee.report.utility import utility_panels
 from unsee.report.vocabulary import FACT_GLOSSARY, GLOSSARY, method_title
 
 _SHOWN_ELSEWHERE = ("command", "seconds", "sessions", "failed", "missed_gates")
@@ -74,6 +75,7 @@ def page_of(run: RunData) -> dict[str, Any]:
         "request": request.title,
         "summary": summary_panels(sources),
         "paper": paper_panels(sources),
+        "utility": utility_panels(sources),
         "examples": example_figure(answers, focus=focus, name=sources.name),
         "axis": axis,
         "trade_off": trade_off_panels(sources),
