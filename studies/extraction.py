@@ -29,6 +29,8 @@ from unsee.run_folder import RunFolder
 from unsee.run_results import knowledge_gate, load_experiment_benchmark
 
 BUDGET = 20
+FIRST_TOKEN, WHOLE_ANSWER = "hit_position", "hit_sequence"
+"""When lens attacks have found an answer of several tokens; others say whole answers."""
 INTERNAL = ("head_projection", "max_entropy")
 """Defences that change what inner layers say; the others change the answer alone."""
 TRAINED_AGAINST = {
@@ -39,7 +41,8 @@ TRAINED_AGAINST = {
 """Attacks of whose kind the defence's own training samples or layers are; the attacks' own prompts are never trained on."""
 AXES = {"rephrase_question": "question", "rephrase_image": "picture", "rephrase_multimodal": "both"}
 LEVELS = ("easy", "medium", "hard")
-SCORED = (("rewrite_score", "forget"), ("neighbourhood_score", "neighbour_question"), ("delta_accuracy", "retain"))
+LOST = "delta_accuracy"
+SCORED = (("rewrite_score", "forget"), (LOST, "neighbour_question"), (LOST, "neighbour_image"), (LOST, "retain"))
 """Metric and set of what an edit did and cost."""
 
 
@@ -53,12 +56,16 @@ class Way(NamedTuple):
 class Extraction:
     """A finished run of single facts; shares are over the facts that vanilla knows, all resampled together.
 
+    Args:
+        found: column that says when an answer counts as found, its first token by default.
+
     Attributes:
         defences: its methods, in order.
         facts: known facts.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, found: str = FIRST_TOKEN) -> None:
+        self.found = found
         self.folder = RunFolder(folder)
         self.experiment = self.folder.read_experiment()
         self.defences = self.experiment.unlearn.methods
@@ -75,6 +82,12 @@ class Extraction:
         return next(cell for cell in self.experiment.cells if cell.method == method)
 
     @cached_property
+    def controls(self) -> list[str]:
+        """What edits are compared with, gold where the run has one."""
+        there = {cell.method for cell in self.experiment.cells}
+        return [method for method in ("vanilla", "gold", "do_nothing") if method in there]
+
+    @cached_property
     def ways(self) -> list[Way]:
         """The attacks, in the order of the experiment."""
         return [Way(one.name, one.graded) for one in self.experiment.attacks]
@@ -84,14 +97,14 @@ class Extraction:
         """Position of the answer among the candidates, [facts]; infinite where it is not there."""
         found: dict[tuple[str, Way], Array] = {}
         place = {fact: number for number, fact in enumerate(self.facts)}
-        for method in ("vanilla", "do_nothing", *self.defences):
+        for method in (*self.controls, *self.defences):
             attacks = self.folder.attacks(self.cell(method))
             assert attacks is not None
             own = attacks.filter(pl.col("subject").is_in(self.facts) & ~pl.col("edit_id").fill_null("").str.contains("after"))
             for way in self.ways:
                 rows = own.filter(pl.col("attack") == way.attack, pl.col("level").eq_missing(way.level))
                 positions = np.full(len(self.facts), np.nan)
-                for fact, position in rows.select("subject", "hit_position").iter_rows():
+                for fact, position in rows.select("subject", self.found).iter_rows():
                     positions[place[fact]] = np.inf if position is None else position
                 found[method, way] = positions
         return found
@@ -124,7 +137,7 @@ class Extraction:
         attacks = self.folder.attacks(self.cell(NEVER_LEARNED))
         assert attacks is not None
         rows = attacks.filter(pl.col("attack") == way.attack, pl.col("level").eq_missing(way.level))
-        return None if rows.is_empty() else float((rows["hit_position"] <= BUDGET).fill_null(False).mean())  # type: ignore[arg-type]
+        return None if rows.is_empty() else float((rows[self.found] <= BUDGET).fill_null(False).mean())  # type: ignore[arg-type]
 
     def value(self, method: str, metric: str, set: str) -> tuple[float, float, float]:
         """One number of the results with its interval, over the known facts."""
@@ -168,7 +181,7 @@ def disguise_table(study: Extraction) -> str:
                 tests.append((level, other, after(study, ways["both"]) - after(study, ways[other])))
     adjusted = holm([p_value(difference) for *_, difference in tests])
     told = [
-        [level, f"both - {other}", percent(difference, signed=True), f"{p:.3f}"]
+        [level, f"both - {other}", percent(difference, signed=True), f"{p:.4f}"]
         for (level, other, difference), p in zip(tests, adjusted, strict=True)
     ]
     first = markdown(["level", "disguised", "before", "after, mean of defences", "of what it found before"], rows)
@@ -179,7 +192,7 @@ def defence_table(study: Extraction) -> str:
     """(b) Each defence against each attack; a dagger where the defence was trained against that kind of attack."""
     ways = main_ways(study)
     rows = []
-    for method in ("vanilla", "do_nothing", *study.defences):
+    for method in (*study.controls, *study.defences):
         values = [study.success(method, way) for way in ways]
         marked = [
             percent(value) + (" †" if way.attack in TRAINED_AGAINST.get(method, ()) else "")
@@ -201,9 +214,11 @@ def damage_table(studies: Mapping[str, Extraction]) -> str:
     for strength, study in studies.items():
         for method in study.defences:
             parts = [study.value(method, metric, set) for metric, set in SCORED]
-            told = [f"{100 * value:.0f} ({100 * low:.0f} to {100 * high:.0f})" for value, low, high in parts]
+            told = [f"{round(100 * value)} ({round(100 * low)} to {round(100 * high)})" for value, low, high in parts]
             rows.append([method, strength, *told, percent(study.over_attacks(method, main_ways(study)))])
-    return markdown(["", "strength", "rewrite", "neighbourhood", "accuracy lost on other facts", "mean success"], rows)
+    return markdown(
+        ["", "strength", "rewrite", "lost, same picture", "lost, neighbour pictures", "lost, other facts", "mean success"], rows
+    )
 
 
 def at_equal(studies: Sequence[Extraction], method: str, metric: str, set: str, level: float) -> Array | None:
@@ -219,27 +234,36 @@ def at_equal(studies: Sequence[Extraction], method: str, metric: str, set: str, 
     return next((success for value, success in points if value == level), None)
 
 
-def comparison_table(studies: Mapping[str, Extraction]) -> str:
+def comparison_table(*counted: Mapping[str, Extraction]) -> str:
     """Internal-state defences minus the others in mean success: at each strength, at equal rewrite score and equal damage."""
+    tests = [test for studies in counted for test in _comparisons(studies)]
+    adjusted = holm([p_value(difference) for *_, difference in tests])
+    return markdown(
+        ["found is", "at", "internal - output, points", "p, Holm"],
+        [[found, at, percent(d, signed=True), f"{p:.4f}"] for (found, at, d), p in zip(tests, adjusted, strict=True)],
+    )
+
+
+def _comparisons(studies: Mapping[str, Extraction]) -> list[tuple[str, str, Array]]:
     every = list(studies.values())
     output = [method for method in every[0].defences if method not in INTERNAL]
-    tests: list[tuple[str, Array]] = []
+    found = "the first token" if every[0].found == FIRST_TOKEN else "the whole answer"
+    tests: list[tuple[str, str, Array]] = []
     for strength, study in studies.items():
         ways = main_ways(study)
         inner = np.mean([study.over_attacks(method, ways) for method in INTERNAL], axis=0)
-        tests.append((f"strength {strength}", inner - np.mean([study.over_attacks(method, ways) for method in output], axis=0)))
-    for (metric, set), level in (((SCORED[0]), 0.9), ((SCORED[2]), 0.05)):
+        tests.append(
+            (found, f"strength {strength}", inner - np.mean([study.over_attacks(method, ways) for method in output], axis=0))
+        )
+    for metric, set in (SCORED[0], SCORED[-1]):
+        level = float(np.median([studies["tuned"].value(method, metric, set)[0] for method in every[0].defences]))
         inside = [at_equal(every, method, metric, set, level) for method in INTERNAL]
         outside = [at_equal(every, method, metric, set, level) for method in output]
         there = [[one for one in side if one is not None] for side in (inside, outside)]
         if all(there):
-            title = f"{metric} = {level:g} ({len(there[0])} against {len(there[1])} defences reach it)"
-            tests.append((title, np.mean(there[0], axis=0) - np.mean(there[1], axis=0)))
-    adjusted = holm([p_value(difference) for _, difference in tests])
-    return markdown(
-        ["at", "internal - output, points", "p, Holm"],
-        [[title, percent(d, signed=True), f"{p:.3f}"] for (title, d), p in zip(tests, adjusted, strict=True)],
-    )
+            title = f"{metric} = {level:.2f} ({len(there[0])} against {len(there[1])} defences reach it)"
+            tests.append((found, title, np.mean(there[0], axis=0) - np.mean(there[1], axis=0)))
+    return tests
 
 
 def layer_table(study: Extraction, tuning: Extraction) -> str:
@@ -261,13 +285,15 @@ def main() -> None:
     parser.add_argument("--tuning", type=Path)
     parser.add_argument("--page", type=Path, default=Path(__file__).parents[1] / "docs/studies/extraction.md")
     arguments = parser.parse_args()
-    study = Extraction(arguments.run)
-    studies = {"tuned": study} | {folder.name.rpartition("-")[2]: Extraction(folder) for folder in arguments.strengths}
+    folders = {"tuned": arguments.run} | {folder.name.rpartition("-")[2]: folder for folder in arguments.strengths}
+    studies = {name: Extraction(folder) for name, folder in folders.items()}
+    study, whole = studies["tuned"], {name: Extraction(folder, found=WHOLE_ANSWER) for name, folder in folders.items()}
     parts = {
         "disguises": disguise_table(study),
         "defences": defence_table(study),
+        "whole": defence_table(whole["tuned"]),
         "damage": damage_table(studies),
-        "comparison": comparison_table(studies),
+        "comparison": comparison_table(studies, whole),
     }
     if arguments.tuning is not None:
         parts["layers"] = layer_table(study, Extraction(arguments.tuning))
