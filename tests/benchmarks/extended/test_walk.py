@@ -39,8 +39,9 @@ SHORT = (
 def done(*arguments: object, codes: tuple[int, ...] = (0,)) -> str:
     """What a command prints; it ends as it should, and complains in single lines at most."""
     ended = unsee(*arguments, timeout=1_200)
-    assert ended.returncode in codes, ended.stderr
-    assert all(line.startswith("unsee: ") for line in ended.stderr.splitlines()), ended.stderr
+    assert ended.returncode in codes and "Traceback" not in ended.stderr, ended.stderr
+    # Libraries that only a run loads, such as bitsandbytes where it is installed, log lines of their own.
+    assert arguments[0] == "run" or all(line.startswith("unsee: ") for line in ended.stderr.splitlines()), ended.stderr
     return ended.stdout
 
 
