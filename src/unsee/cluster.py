@@ -63,15 +63,15 @@ class Cluster:
     retries: int = 3
 
     def __post_init__(self) -> None:
-        if find_spec("ray") is None:
-            raise ConfigError(
-                "cells on a cluster need Ray, which is not installed; run `pip install 'unsee[ray]'` on every machine of it"
-            )
         if self.cpus_per_cell < 1:
             raise ConfigError(f"cpus_per_cell = {self.cpus_per_cell} is too few; give each cell at least 1")
         if self.gpus_per_cell < 0 or (self.gpus_per_cell > 1 and self.gpus_per_cell != int(self.gpus_per_cell)):
             raise ConfigError(
                 f"gpus_per_cell = {self.gpus_per_cell:g} cannot be given; give a part of one GPU or a whole number"
+            )
+        if find_spec("ray") is None:
+            raise ConfigError(
+                "cells on a cluster need Ray, which is not installed; run `pip install 'unsee[ray]'` on every machine of it"
             )
 
     @contextmanager
