@@ -5,6 +5,7 @@ Full and read-only disks and Ctrl-C are in test_survival.py, mistyped commands i
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import ExifTags, Image, ImageChops
 
 from run_fixtures import assert_one_line, write_small_run
 from unsee.cli import main
@@ -22,6 +24,7 @@ from unsee.experiment import Experiment
 from unsee.models.checkpoints import load_checkpoint
 from unsee.models.loading import load_model
 from unsee.run_folder import RunFolder
+from unsee.sample import ImageRef
 
 WRONG_INPUT, FAILED = 2, 1
 
@@ -280,3 +283,15 @@ def test_any_bytes_beside_weights(place: Path, tmp_path: Path, name: str, conten
         assert "\n" not in str(error)
     finally:
         shutil.rmtree(folder)
+
+
+def test_a_photo_is_turned_as_its_camera_noted() -> None:
+    """Phones store pixels sideways and note the turn; transformers' own loader reads it, and so do browsers."""
+    upright = Image.new("RGB", (40, 20), "white")
+    upright.paste("red", (0, 0, 10, 20))
+    notes = Image.Exif()
+    notes[ExifTags.Base.Orientation] = 6  # to be turned clockwise by a quarter
+    buffer = io.BytesIO()
+    upright.rotate(90, expand=True).save(buffer, format="PNG", exif=notes)
+    assert ImageChops.difference(ImageRef.from_bytes(buffer.getvalue()).open(), upright).getbbox() is None
+    assert ImageChops.difference(ImageRef.from_image(upright).open(), upright).getbbox() is None

@@ -89,12 +89,12 @@ class ImageRef:
             raise ImageError(f"picture {self.path} cannot be read ({error.strerror}); check the path") from error
 
     def open(self, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
-        """Decode the whole picture to RGB.
+        """Decode the whole picture to RGB, turned the way its camera noted (EXIF).
 
         Raises:
             ImageError: it is no picture, is truncated, or has more than `max_pixels` pixels.
         """
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image, ImageOps, UnidentifiedImageError
 
         label = str(self.path) if self.path else f"sha256 {self.sha256[:12]}"
         data = self.read()
@@ -106,6 +106,7 @@ class ImageRef:
                     raise ImageError(
                         f"picture {label} has {image.width}x{image.height} pixels, more than {max_pixels}; scale it down"
                     )
+                ImageOps.exif_transpose(image, in_place=True)
                 return image.convert("RGB")
         except ImageError:
             raise
