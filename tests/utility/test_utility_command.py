@@ -85,6 +85,8 @@ def test_commands_follow_the_family() -> None:
     assert "pretrained=/m,device_map=cuda" in words and words[words.index("--include_path") + 1] == "/t"
     chosen = Request(weights="/m", tasks=("pope",), output="/o", model="vllm", model_args={"tensor_parallel_size": "2"})
     assert "pretrained=/m,tensor_parallel_size=2" in HARNESSES["lmms-eval"].command(chosen)
+    with pytest.raises(ConfigError, match="takes output_path=/o,p apart at commas"):
+        HARNESSES["lmms-eval"].command(Request(weights="/m", tasks=("pope",), output="/o,p"))
     with pytest.raises(ConfigError, match="takes pretrained=/m,n apart at commas"):
         HARNESSES["lm-eval"].command(Request(weights="/m,n", tasks=("pope",), output="/o"))
 
