@@ -12,6 +12,7 @@ import pytest
 from harness_files import recorded, renamed, values
 from polars.testing import assert_frame_equal
 
+from doc_pages import bare, read, table
 from run_fixtures import assert_one_line
 from unsee.cli import main
 from unsee.errors import ConfigError
@@ -67,6 +68,15 @@ def test_names_of_benchmarks_and_harnesses() -> None:
     assert task_ids(["mmmu,mmmu_val"], "lm-eval") == ("mmmu_val",)
     for one in BENCHMARKS:
         assert one.tasks.keys() == one.metrics.keys() <= HARNESSES.keys()
+
+
+def test_the_page_names_the_benchmarks() -> None:
+    told = table(read("docs/utility.md"), "name", "lmms-eval", "lm-eval")
+    assert [bare(row["name"]) for row in told] == [one.name for one in BENCHMARKS]
+    for row, one in zip(told, BENCHMARKS, strict=True):
+        assert {name: bare(row[name]) for name in HARNESSES if row[name] != "-"} == one.tasks
+        assert all(metric in row["metric"] for metric in one.metrics.values())
+        assert ("judge" in row["needs"]) is one.judge
 
 
 def test_commands_follow_the_family() -> None:
