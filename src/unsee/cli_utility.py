@@ -58,7 +58,7 @@ def utility(
         hub: allow the harness to download questions, and LLaVA-Bench to send answers to its judge.
         limit: questions per task, to try things out.
         batch_size: questions asked at once.
-        device: a GPU if there is one by default.
+        device: a GPU if there is one by default; cuda with --export.
         dtype: of the weights in memory, where the harness can choose; as the cells were answered by default.
         model_class: the harness's class for the model; the one for its family by default.
         model_args: further arguments of that class.
@@ -86,7 +86,7 @@ def utility(
         tasks=task_ids(tasks, harness),
         python=python,
         hub=hub,
-        device=device or _device(),
+        device=device or ("cuda" if export is not None else _device()),
         dtype=dtype,
         batch_size=batch_size,
         include=include_path,

@@ -12,6 +12,7 @@ import pytest
 from harness_files import recorded, renamed, values
 from polars.testing import assert_frame_equal
 
+from doc_pages import bare, read, table
 from run_fixtures import assert_one_line
 from unsee.cli import main
 from unsee.errors import ConfigError
@@ -69,6 +70,15 @@ def test_names_of_benchmarks_and_harnesses() -> None:
         assert one.tasks.keys() == one.metrics.keys() <= HARNESSES.keys()
 
 
+def test_the_page_names_the_benchmarks() -> None:
+    told = table(read("docs/utility.md"), "name", "lmms-eval", "lm-eval")
+    assert [bare(row["name"]) for row in told] == [one.name for one in BENCHMARKS]
+    for row, one in zip(told, BENCHMARKS, strict=True):
+        assert {name: bare(row[name]) for name in HARNESSES if row[name] != "-"} == one.tasks
+        assert all(metric in row["metric"] for metric in one.metrics.values())
+        assert ("judge" in row["needs"]) is one.judge
+
+
 def test_commands_follow_the_family() -> None:
     asked = Request(weights="/m", adapter="/a", tasks=("pope", "x"), output="/o", family="llava", dtype="bfloat16", limit=3)
     assert shlex.join(HARNESSES["lm-eval"].command(asked, python="py")) == (
@@ -85,6 +95,8 @@ def test_commands_follow_the_family() -> None:
     assert "pretrained=/m,device_map=cuda" in words and words[words.index("--include_path") + 1] == "/t"
     chosen = Request(weights="/m", tasks=("pope",), output="/o", model="vllm", model_args={"tensor_parallel_size": "2"})
     assert "pretrained=/m,tensor_parallel_size=2" in HARNESSES["lmms-eval"].command(chosen)
+    with pytest.raises(ConfigError, match="takes output_path=/o,p apart at commas"):
+        HARNESSES["lmms-eval"].command(Request(weights="/m", tasks=("pope",), output="/o,p"))
     with pytest.raises(ConfigError, match="takes pretrained=/m,n apart at commas"):
         HARNESSES["lm-eval"].command(Request(weights="/m,n", tasks=("pope",), output="/o"))
 

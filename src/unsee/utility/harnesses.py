@@ -87,7 +87,7 @@ class Harness:
         told = {"dtype": asked.dtype, "device_map": asked.device}
         model_args |= {key: told[key] for key in chosen.told}
         model_args |= asked.model_args
-        for key, value in model_args.items():
+        for key, value in {**model_args, "output_path": asked.output}.items():
             if "," in value or "=" in value:
                 raise ConfigError(f"{self.name} takes {key}={value} apart at commas and equals signs; rename the folder")
         command = [python, "-m", self.module, "--model", chosen.name]
