@@ -258,7 +258,7 @@ def test_export_holds_plain_checkpoints_and_their_commands(
     one, other = (load_model(path) for path in (whole, run / "cells" / cells["npo"] / "adapter"))
     ids = torch.arange(5, 25)[None]
     with torch.no_grad():
-        assert torch.allclose(one.network(input_ids=ids).logits, other.network(input_ids=ids).logits, atol=1e-5)
+        assert torch.allclose(one.network(input_ids=ids).logits, other.network(input_ids=ids).logits, atol=1e-4)
     assert main(command) == 2
     assert_one_line(capsys.readouterr().err, "exists and is not empty")
 
