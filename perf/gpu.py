@@ -163,13 +163,21 @@ def settle(model: Model) -> None:
         torch.cuda.empty_cache()
 
 
+def method_of(way: Way) -> Method:
+    return FineTune() if way.method is None else load_method(way.method)
+
+
+def given(way: Way, samples: Mapping[Side, Sequence[Sample]]) -> dict[Side, Sequence[Sample]]:
+    """The samples that a way trains on."""
+    return {side: samples[side] for side in SIDES if side in method_of(way).needs}
+
+
 def trained(model: Model, way: Way, samples: Mapping[str, Sequence[Sample]], options: TrainOptions) -> None:
     """Train adapters and take them off again."""
-    method: Method = FineTune() if way.method is None else load_method(way.method)
-    given = {side: samples[side] for side in SIDES if side in method.needs}
+    method = method_of(way)
     with lent(model) as base:
         pupil = attach(base, Scope(rank=RANK), in_place=True)
-        train(pupil, method, **given, options=replace(options, **way.options))
+        train(pupil, method, **given(way, samples), options=replace(options, **way.options))
 
 
 def main() -> None:
@@ -199,7 +207,7 @@ def main() -> None:
     print(f"{HEAD}\n{'|---' * HEAD.count(' |')}|")
     for way in WAYS:
         trained(model, way, {side: few[:8] for side, few in samples.items()}, options)  # loads what is loaded late
-        count = arguments.questions * (2 if way.method == "kl" else 1)
+        count = sum(map(len, given(way, samples).values()))
         print(row(way.title, count, measured(model, partial(trained, model, way, samples, options)), able), flush=True)
     with torch.inference_mode():
         ask_one_by_one(model, one_by_one[:1])

@@ -189,11 +189,11 @@ def _run(
     from unsee.runs import run
 
     screen = console()
-    given_memory(memory, dry_run=dry_run)
+    room = given_memory(memory, dry_run=dry_run)
     if dry_run:
         from unsee.run_plan import plan_run
 
-        say(*plan_run(experiment, out=out, only=only, memory=given_memory(memory, dry_run=dry_run)))
+        say(*plan_run(experiment, out=out, only=only, memory=room))
         return DONE
     done = run(experiment, out=out, only=only, reuse=reuse, display=ConsoleDisplay(screen), cluster=cluster)
     from unsee.report.console import print_table

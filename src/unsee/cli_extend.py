@@ -13,6 +13,7 @@ from unsee.benchmarks.extended.extend import ExtendOptions
 from unsee.benchmarks.extended.picture_makers import RETRIES, TIMEOUT
 from unsee.command_line import DONE, Count, Flag, Name, NameOrFolder, console, say
 from unsee.errors import ConfigError
+from unsee.files import is_used, refuse_used
 
 if TYPE_CHECKING:
     from unsee.benchmarks.extended.extend import Generators
@@ -88,9 +89,9 @@ def extend_data(
     from unsee.progress import ConsoleDisplay
 
     options = ExtendOptions(facts=facts, keep=keep, seed=seed)
-    taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    taken = is_used(out)
     if taken and not work_path(out).is_dir():
-        raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
+        refuse_used(out, flag="--out")
     if (rewriter is None) != (rewriter_model is None):
         raise ConfigError("--rewriter URL and --rewriter-model NAME go together; give both or none")
     if rewriter is None and (rewriter_sees or rewriter_key_env):
@@ -115,7 +116,7 @@ def extend_data(
         return DONE
     generators = _with_judge(generators, check_model)
     if taken and not is_finished(out, told(source, options, generators)):
-        raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
+        refuse_used(out, flag="--out")
     if not taken:
         with work_for(out) as work:
             with ConsoleDisplay(console()) as display:

@@ -10,6 +10,7 @@ import tyro
 from unsee.benchmarks.medical.inject import InjectOptions
 from unsee.command_line import DONE, Count, Flag, Name, Overrides, say
 from unsee.errors import ConfigError
+from unsee.files import refuse_used
 
 _Words = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")]
 _USUAL = InjectOptions()
@@ -95,8 +96,7 @@ def inject_data(
         seed=seed,
     )
     of_format = reader_of(format).checked({".".join(names): value for names, value in assignments(set_)})
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
+    refuse_used(out, flag="--out")
     if (rewriter is None) != (rewriter_model is None):
         raise ConfigError("--rewriter URL and --rewriter-model NAME go together; give both or none")
     weaver = (

@@ -10,6 +10,7 @@ import tyro
 
 from unsee.command_line import DONE, FAILED, Bits, Count, File, Flag, NameOrFolder, Share, TestImage, console, say
 from unsee.errors import ConfigError, DataError
+from unsee.files import refuse_used
 
 
 def check_data(
@@ -79,8 +80,7 @@ def export_data(
     from unsee.benchmarks.mllmu_bench.export import export_official
     from unsee.benchmarks.unlok_vqa.export import export_unlok
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
+    refuse_used(out, flag="--out")
     if skip_invalid and format != "unlok-vqa":
         raise ConfigError(f"--skip-invalid has no effect with --format {format}; leave it out")
     folder = Path(benchmark).is_dir()

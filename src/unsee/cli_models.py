@@ -33,7 +33,7 @@ from unsee.command_line import (
     say,
 )
 from unsee.errors import ConfigError
-from unsee.files import only_writer, read_json, write_folder, write_json
+from unsee.files import only_writer, read_json, refuse_used, write_folder, write_json
 from unsee.learning import LearnOptions
 from unsee.memory_options import MemoryOptions
 from unsee.models.checkpoints import Dtype
@@ -326,8 +326,7 @@ def _saving(out: Path) -> Iterator[Path]:
     training = out.with_name(f".{out.name}.training")
 
     def hold(held: ExitStack) -> None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
+        refuse_used(out, flag="--out")
         held.enter_context(only_writer(training))
 
     with ExitStack() as held:

@@ -9,6 +9,7 @@ import tyro
 
 from unsee.command_line import DONE, Count, File, Flag, Name, complain, console, say
 from unsee.errors import ConfigError
+from unsee.files import refuse_used
 
 
 def review_data(
@@ -109,8 +110,7 @@ def filter_data(
     from unsee.review.decisions import read_decisions
     from unsee.review.filtering import filter_extension
 
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {out} exists and is not empty; choose a new folder")
+    refuse_used(out, flag="--out")
     given = [decision for path in decisions for decision in read_decisions(path)]
     found = filter_extension(
         read_extension(data),

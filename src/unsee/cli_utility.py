@@ -95,11 +95,10 @@ def utility(
         model_args=model_arguments(model_args),
     )
     found = find_targets(model, only=only)
+    complain(*(f"left out: {line}" for line in found.skipped))
     if dry_run:
         _print(order, found.targets, home)
-        complain(*(f"left out: {line}" for line in found.skipped))
         return DONE
-    complain(*(f"left out: {line}" for line in found.skipped))
     if export is not None:
         script = export_to(order, found.targets, export)
         say(f"{len(found.targets)} checkpoints and their commands: {script}")

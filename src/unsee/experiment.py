@@ -280,18 +280,27 @@ def chosen_cells(experiment: Experiment, only: Sequence[str]) -> tuple[Cell, ...
     Raises:
         ConfigError: a pattern matches no cell.
     """
+    cells, named = experiment.cells, named_cells(experiment, only)
+    if not only:
+        return named
+    requests = {cell.request for cell in named}
+    return tuple(
+        cell for cell in cells if cell in named or (cell.is_learned and not cell.is_noise_gold and cell.request in requests)
+    )
+
+
+def named_cells(experiment: Experiment, only: Sequence[str]) -> tuple[Cell, ...]:
+    """The cells whose ids match a pattern; all without patterns.
+
+    Raises:
+        ConfigError: a pattern matches no cell.
+    """
     cells = experiment.cells
     for pattern in only:
         if not any(fnmatchcase(cell.id, pattern) for cell in cells):
             near = get_close_matches(pattern, [cell.id for cell in cells], n=1, cutoff=0)
             raise ConfigError(f"--only {pattern!r} matches no cell; the nearest is {near[0]!r}, --dry-run lists all")
-    if not only:
-        return cells
-    named = [cell for cell in cells if any(fnmatchcase(cell.id, pattern) for pattern in only)]
-    requests = {cell.request for cell in named}
-    return tuple(
-        cell for cell in cells if cell in named or (cell.is_learned and not cell.is_noise_gold and cell.request in requests)
-    )
+    return tuple(cell for cell in cells if not only or any(fnmatchcase(cell.id, pattern) for pattern in only))
 
 
 def read_experiment(

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unsee.errors import DataError, UserError
+from unsee.errors import ConfigError, DataError, UserError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,6 +60,24 @@ def write_parquet(path: Path, frame: pl.DataFrame) -> None:
     buffer = io.BytesIO()
     frame.write_parquet(buffer)
     write_bytes(path, buffer.getvalue())
+
+
+def refuse_used(folder: Path, *, flag: str = "") -> None:
+    """Refuse to write into a folder that holds something, or in the place of a file.
+
+    Args:
+        flag: that named it, for the message.
+
+    Raises:
+        ConfigError: something is there.
+    """
+    if is_used(folder):
+        raise ConfigError(f"{f'{flag} ' if flag else ''}{folder} exists and is not empty; choose a new folder")
+
+
+def is_used(folder: Path) -> bool:
+    """Whether a path holds something that a new folder would have to replace."""
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
 
 def read_json(path: Path, *, remedy: str) -> dict[str, Any]:

@@ -118,11 +118,11 @@ def skeleton(name_or_path: str | Path, *, dtype: Dtype = "float32") -> Model:
         CheckpointError: the folder is not there, or config or processor cannot be read.
     """
     from unsee.models.checkpoints import load_processor, network_without_values
-    from unsee.models.loading import EMBEDDED, weights_folder
+    from unsee.models.loading import local_folder
     from unsee.models.model import Model
     from unsee.models.self_check import expected_shared_prefix
 
-    folder = weights_folder(str(name_or_path)) if str(name_or_path) in EMBEDDED else Path(name_or_path)
+    folder = local_folder(name_or_path)
     network = network_without_values(folder, dtype=dtype)
     made = Model(network, load_processor(folder), name=folder.resolve().name)
     made.prompter.shared_prefix = expected_shared_prefix(made.base)

@@ -319,30 +319,30 @@ def _rotary(sections: Sequence[int], **options: Any) -> dict[str, Any]:
     return {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": list(sections), **options}
 
 
+def _qwen_eye(**own: Any) -> dict[str, Any]:
+    shared = {"depth": 2, "hidden_size": WIDTH, "num_heads": 4, "patch_size": PATCH}
+    return {**shared, "spatial_merge_size": 2, "temporal_patch_size": 2, **own}
+
+
+def _qwen_processor(name: str, video: str, tokenizer: Any, **template: str) -> Any:
+    return getattr(transformers, name)(
+        image_processor=transformers.Qwen2VLImageProcessor(patch_size=PATCH, merge_size=2, size=_QWEN_PIXELS),
+        tokenizer=tokenizer,
+        video_processor=getattr(transformers, video)(patch_size=PATCH, merge_size=2),
+        chat_template=templates.chatml("<|vision_start|><|image_pad|><|vision_end|>", **template),
+    )
+
+
 def qwen2_vl() -> Built:
     """Qwen2-VL: positions in time, height and width."""
     tokenizer = _qwen_tokenizer()
     config = transformers.Qwen2VLConfig(
         text_config=_text(tokenizer, rope_parameters=_rotary([4, 2, 2])),
-        vision_config={
-            "depth": 2,
-            "embed_dim": WIDTH,
-            "hidden_size": WIDTH,
-            "num_heads": 4,
-            "mlp_ratio": 2,
-            "patch_size": PATCH,
-            "spatial_merge_size": 2,
-            "temporal_patch_size": 2,
-        },
+        vision_config=_qwen_eye(embed_dim=WIDTH, mlp_ratio=2),
         tie_word_embeddings=False,
         **_qwen_ids(tokenizer),
     )
-    processor = transformers.Qwen2VLProcessor(
-        image_processor=transformers.Qwen2VLImageProcessor(patch_size=PATCH, merge_size=2, size=_QWEN_PIXELS),
-        tokenizer=tokenizer,
-        video_processor=transformers.Qwen2VLVideoProcessor(patch_size=PATCH, merge_size=2),
-        chat_template=templates.chatml("<|vision_start|><|image_pad|><|vision_end|>", system="You are a helpful assistant."),
-    )
+    processor = _qwen_processor("Qwen2VLProcessor", "Qwen2VLVideoProcessor", tokenizer, system="You are a helpful assistant.")
     return _network("Qwen2VLForConditionalGeneration", config, tokenizer, "<|im_end|>"), processor
 
 
@@ -351,26 +351,12 @@ def qwen2_5_vl() -> Built:
     tokenizer = _qwen_tokenizer()
     config = transformers.Qwen2_5_VLConfig(
         text_config=_text(tokenizer, rope_parameters=_rotary([4, 2, 2])),
-        vision_config={
-            "depth": 2,
-            "hidden_size": WIDTH,
-            "intermediate_size": INNER,
-            "out_hidden_size": WIDTH,
-            "num_heads": 4,
-            "patch_size": PATCH,
-            "spatial_merge_size": 2,
-            "temporal_patch_size": 2,
-            "window_size": 32,
-            "fullatt_block_indexes": [1],
-        },
+        vision_config=_qwen_eye(intermediate_size=INNER, out_hidden_size=WIDTH, window_size=32, fullatt_block_indexes=[1]),
         tie_word_embeddings=False,
         **_qwen_ids(tokenizer),
     )
-    processor = transformers.Qwen2_5_VLProcessor(
-        image_processor=transformers.Qwen2VLImageProcessor(patch_size=PATCH, merge_size=2, size=_QWEN_PIXELS),
-        tokenizer=tokenizer,
-        video_processor=transformers.Qwen2VLVideoProcessor(patch_size=PATCH, merge_size=2),
-        chat_template=templates.chatml("<|vision_start|><|image_pad|><|vision_end|>", system="You are a helpful assistant."),
+    processor = _qwen_processor(
+        "Qwen2_5_VLProcessor", "Qwen2VLVideoProcessor", tokenizer, system="You are a helpful assistant."
     )
     return _network("Qwen2_5_VLForConditionalGeneration", config, tokenizer, "<|im_end|>"), processor
 
@@ -380,27 +366,13 @@ def qwen3_vl() -> Built:
     tokenizer = _qwen_tokenizer()
     config = transformers.Qwen3VLConfig(
         text_config=_text(tokenizer, head_dim=16, rope_parameters=_rotary([4, 2, 2], mrope_interleaved=True)),
-        vision_config={
-            "depth": 2,
-            "hidden_size": WIDTH,
-            "intermediate_size": INNER,
-            "out_hidden_size": WIDTH,
-            "num_heads": 4,
-            "patch_size": PATCH,
-            "spatial_merge_size": 2,
-            "temporal_patch_size": 2,
-            "num_position_embeddings": 16,
-            "deepstack_visual_indexes": [0],
-        },
+        vision_config=_qwen_eye(
+            intermediate_size=INNER, out_hidden_size=WIDTH, num_position_embeddings=16, deepstack_visual_indexes=[0]
+        ),
         tie_word_embeddings=False,
         **_qwen_ids(tokenizer),
     )
-    processor = transformers.Qwen3VLProcessor(
-        image_processor=transformers.Qwen2VLImageProcessor(patch_size=PATCH, merge_size=2, size=_QWEN_PIXELS),
-        tokenizer=tokenizer,
-        video_processor=transformers.Qwen3VLVideoProcessor(patch_size=PATCH, merge_size=2),
-        chat_template=templates.chatml("<|vision_start|><|image_pad|><|vision_end|>"),
-    )
+    processor = _qwen_processor("Qwen3VLProcessor", "Qwen3VLVideoProcessor", tokenizer)
     return _network("Qwen3VLForConditionalGeneration", config, tokenizer, "<|im_end|>"), processor
 
 

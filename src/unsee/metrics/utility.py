@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from unsee.metrics.bootstrap import Z95
 from unsee.schemas import RESULTS
 from unsee.utility.harnesses import HARNESSES
 from unsee.utility.known import benchmark_of
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Raised whenever the same results of a harness would give other rows; its own versions stand in `reason`."""
-_NORMAL_95 = 1.959964
-"""Half the width of a 95 % interval, in standard errors."""
 
 
 def utility_rows(measured: pl.DataFrame, *, cell: CellInfo) -> pl.DataFrame:
@@ -68,7 +67,7 @@ def _scale(harness: str, task: str, metric: str) -> float | None:
 def _interval(value: float | None, stderr: float | None, scale: float | None) -> tuple[float | None, float | None]:
     if value is None or stderr is None or stderr <= 0:
         return None, None  # a harness gives 0 where all answers count alike, which is no certainty
-    low, high = value - _NORMAL_95 * stderr, value + _NORMAL_95 * stderr
+    low, high = value - Z95 * stderr, value + Z95 * stderr
     return (low, high) if scale is None else (max(0.0, low), min(scale, high))
 
 

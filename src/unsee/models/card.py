@@ -199,11 +199,11 @@ def measure(model: str | Path, *, seed: int = 0, per_ability: int = 400, abiliti
     """
     from unsee.models.ability_notes import write_abilities
     from unsee.models.checkpoints import read_config
-    from unsee.models.loading import EMBEDDED, RECIPE, load_model, weights_folder
+    from unsee.models.loading import EMBEDDED, RECIPE, load_model, local_folder
     from unsee.models.worlds import fingerprints, load_world
 
     loaded, world = load_model(model), load_world()
-    folder = weights_folder(str(model)) if str(model) in EMBEDDED else Path(model)
+    folder = local_folder(model)
     recipe = read_config(folder / RECIPE) if (folder / RECIPE).is_file() else {}
     half, patients = taught_half(recipe), taught_patients(recipe)
     worlds = fingerprints(creatures=half is not None, patients=patients)

@@ -109,6 +109,16 @@ def weights_folder(name: str) -> Path:
     return folder
 
 
+def local_folder(name_or_path: str | Path) -> Path:
+    """The folder of an embedded model by its name, else the path itself.
+
+    Raises:
+        CheckpointError: an embedded model that does not ship with this package.
+    """
+    name = str(name_or_path)
+    return weights_folder(name) if name in EMBEDDED else Path(name_or_path)
+
+
 def embedded_name(folder: Path) -> str | None:
     """Name of the embedded model a folder is, if it is one."""
     folder = folder.resolve()
@@ -121,10 +131,9 @@ def model_digest(name_or_path: str | Path) -> str:
     Raises:
         CheckpointError: an embedded model that is not there.
     """
-    name = str(name_or_path)
-    folder = weights_folder(name) if name in EMBEDDED else Path(name_or_path)
+    folder = local_folder(name_or_path)
     if not folder.is_dir():
-        return digest(["hub", name])
+        return digest(["hub", str(name_or_path)])
     return files_digest({path for pattern in _DECIDING for path in folder.glob(pattern) if path.is_file()})
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from unsee.benchmarks.mllmu_bench.hub import OFFLINE
 from unsee.errors import ConfigError, UserError
-from unsee.files import write_folder, write_text
+from unsee.files import refuse_used, write_folder, write_text
 from unsee.models.checkpoints import CONFIG, read_config
 from unsee.provenance import now
 from unsee.utility.harnesses import Harness, Request
@@ -218,8 +218,7 @@ def export(order: Order, targets: Sequence[Target], folder: Path) -> Path:
     Raises:
         ConfigError: the folder holds something already.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"--export {folder} exists and is not empty; choose a new folder")
+    refuse_used(folder, flag="--export")
     lines = [
         "#!/bin/sh",
         "# Runs where the harness is installed: PYTHON=/path/to/python sh measure.sh",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from unsee.attacks.base import NEVER_LEARNED
 from unsee.errors import CheckpointError, ConfigError
+from unsee.experiment import named_cells
 from unsee.models.checkpoints import ADAPTER, METHOD, base_folder, check_folder
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ def find_targets(path: Path | str, *, only: Sequence[str] = ()) -> Found:
 
 
 def _lone(path: Path | str) -> Target:
-    from unsee.models.loading import EMBEDDED, weights_folder
+    from unsee.models.loading import local_folder
 
-    folder = weights_folder(str(path)) if str(path) in EMBEDDED else Path(path)
+    folder = local_folder(path)
     if not folder.is_dir():
         raise CheckpointError(f"there is no run and no model folder {path}; check the path")
     check_folder(folder)
@@ -95,13 +95,9 @@ _WORKS_LATER = "its method works while the model answers (method.json), which no
 
 def _of_run(run: RunFolder, only: Sequence[str]) -> Found:
     experiment = run.read_experiment()
-    cells = [cell for cell in experiment.cells if not only or any(fnmatchcase(cell.id, pattern) for pattern in only)]
-    for pattern in only:
-        if not any(fnmatchcase(cell.id, pattern) for cell in cells):
-            raise ConfigError(f"--only {pattern!r} matches no cell of {run.path}; `unsee run --dry-run` lists all")
     by_folder: dict[Path, list[str]] = {}
     skipped = []
-    for cell in cells:
+    for cell in named_cells(experiment, only):
         if cell.method == NEVER_LEARNED:
             continue  # vanilla once more, asked about other facts
         folder, problem = _checkpoint(run, experiment, cell)
@@ -121,7 +117,7 @@ def _of_run(run: RunFolder, only: Sequence[str]) -> Found:
 def _checkpoint(run: RunFolder, experiment: Experiment, cell: Cell) -> tuple[Path | None, str]:
     """(folder of a cell's model, ""), or (None, why there is none)."""
     from unsee.learned_models import learned_names
-    from unsee.models.loading import EMBEDDED, weights_folder
+    from unsee.models.loading import local_folder
 
     home = run.cell(cell)
     if not run.is_done(home):
@@ -130,8 +126,7 @@ def _checkpoint(run: RunFolder, experiment: Experiment, cell: Cell) -> tuple[Pat
         (one,) = learned_names(experiment, [cell])
         folder = run.model(one.name)
         if not experiment.learn.epochs:
-            taught = experiment.learn.gold_model if one.is_gold else experiment.model
-            folder = weights_folder(str(taught)) if str(taught) in EMBEDDED else Path(str(taught))
+            folder = local_folder(str(experiment.learn.gold_model if one.is_gold else experiment.model))
         return (folder, "") if folder.is_dir() else (None, f"its model {folder} is not there")
     if cell.is_single_fact:
         return None, "every fact has a model of its own"

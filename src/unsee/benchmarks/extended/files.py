@@ -18,8 +18,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from unsee.benchmarks.extended.variants import Extension, Fact, Variant
 from unsee.benchmarks.picture_folder import PictureFolder
-from unsee.errors import ConfigError, DataError
-from unsee.files import read_json, write_folder, write_json, write_text
+from unsee.errors import DataError
+from unsee.files import read_json, refuse_used, write_folder, write_json, write_text
 from unsee.provenance import files_digest
 
 FACTS, VARIANTS, IMAGES, ABOUT = "facts.jsonl", "variants.jsonl", "images", "extension.json"
@@ -42,8 +42,7 @@ def write_extension(folder: Path | str, extension: Extension) -> None:
         ImageError: a picture cannot be read.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} exists and is not empty; choose a new folder")
+    refuse_used(folder)
 
     def fill(aside: Path) -> None:
         pictures = PictureFolder(aside, IMAGES, remedy=_REMEDY)

@@ -20,7 +20,7 @@ from unsee.benchmarks.medical.injected import Falsehood, InjectedRow, Planted
 from unsee.benchmarks.medical.licences import is_restricted, terms_of
 from unsee.benchmarks.picture_folder import PictureFolder
 from unsee.errors import ConfigError, DataError
-from unsee.files import read_json, read_parquet, write_folder, write_json, write_parquet
+from unsee.files import read_json, read_parquet, refuse_used, write_folder, write_json, write_parquet
 from unsee.provenance import files_digest
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def write_injection(folder: Path, injection: Injection, *, i_have_the_right_to: 
     """
     import polars as pl
 
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} exists and is not empty; choose a new folder")
+    refuse_used(folder)
     rows = injection.rows
     check_licenses((row.source_license for row in rows), i_have_the_right_to=i_have_the_right_to)
 

@@ -10,14 +10,13 @@ Only JSON is read. The release also has pickles; loading one runs code, so they 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from unsee.benchmarks.faults import Faults
+from unsee.benchmarks.json_files import json_of, json_rows_of, text_of
 from unsee.benchmarks.unlok_vqa.rows import FactRow, RowReader, same, unique
 from unsee.errors import DataError
 
@@ -92,7 +91,8 @@ class FactFiles:
     def _rows(self, file: Path, deletable: Callable[[int], bool]) -> tuple[list[FactRow], frozenset[int]]:
         """Rows that can be used, and the ids of all rows."""
         reader = RowReader(file, self.faults, deletable=deletable, counted=self.counted)
-        rows = list(unique((reader.row(number, values) for number, values in _objects(file, self.faults)), self.faults))
+        read = json_rows_of(file, text_of(file), self.faults)
+        rows = list(unique((reader.row(number, values) for number, values in read), self.faults))
         return rows, frozenset(reader.ids)
 
     def _kept(self, rows: list[FactRow]) -> Iterator[FactRow]:
@@ -115,7 +115,7 @@ class FactFiles:
 
 
 def _valid_ids(file: Path) -> frozenset[int]:
-    value = _parsed(file)
+    value = json_of(file, text_of(file))
     if not isinstance(value, list) or not all(isinstance(item, int) and not isinstance(item, bool) for item in value):
         raise DataError(f"{file} is no list of whole numbers; write [0, 12, ...] with the ids of rows")
     return frozenset(value)
@@ -155,61 +155,3 @@ def _forget_file(folder: Path) -> Path:
             "because loading a pickle runs code; fetch the JSON of vaidehi99/UnLOK-VQA"
         )
     raise DataError(f"{folder} holds no JSON file with facts to delete; put the JSON of vaidehi99/UnLOK-VQA there")
-
-
-def _objects(file: Path, faults: Faults) -> Iterator[tuple[int, Any]]:
-    """(position, row) of a JSON list, or of a file with one object per line."""
-    text = _text(file)
-    if text.lstrip().startswith("["):
-        value = _parsed(file, text)
-        assert isinstance(value, list)
-        yield from enumerate(value)
-        return
-    rows = (line for line in enumerate(text.split("\n"), start=1) if line[1].strip())
-    for number, (line, content) in enumerate(rows):
-        try:
-            yield number, json.loads(content)
-        except (ValueError, RecursionError) as error:
-            faults.add(file, f"line {line}", f"no valid JSON ({_reason(error)}); write a JSON list, or one object per line")
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode()
-    except OSError as error:
-        raise DataError(f"{file} cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise DataError(f"{file}, line {line}: not UTF-8 text; fetch the JSON file again, or save it as UTF-8") from error
-
-
-def _parsed(file: Path, text: str | None = None) -> Any:
-    text = _text(file) if text is None else text
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        row = _readable_rows(text)
-        raise DataError(
-            f"{file}, line {error.lineno}, row {row}: no valid JSON ({error.msg}); repair that row or fetch the file again"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: no valid JSON ({_reason(error)}); fetch the file again") from error
-
-
-def _reason(error: ValueError | RecursionError) -> str:
-    return str(error).partition(":")[0]
-
-
-def _readable_rows(text: str) -> int:
-    """How many rows of a damaged list can be read, which is the position of the damaged one."""
-    decoder = json.JSONDecoder()
-    at, rows = text.find("[") + 1, 0
-    while at < len(text):
-        while text[at : at + 1].isspace() or text[at : at + 1] == ",":
-            at += 1
-        try:
-            _, at = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            break
-        rows += 1
-    return rows

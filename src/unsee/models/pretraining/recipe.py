@@ -12,7 +12,7 @@ from unsee.errors import CheckpointError, ConfigError
 from unsee.models import tiny
 from unsee.models.card import LICENCE, check_worlds, taught_half, taught_patients
 from unsee.models.checkpoints import CONFIG, read_config
-from unsee.models.loading import EMBEDDED, RECIPE, model_digest, weights_folder
+from unsee.models.loading import EMBEDDED, RECIPE, local_folder, model_digest
 from unsee.models.pretraining.language import Stage
 from unsee.models.pretraining.stages import (
     BOTH,
@@ -146,7 +146,7 @@ def make_recipe(
 
 
 def _start(name: str, *, size: Size, half: Half | None, patients: bool) -> Start:
-    folder = weights_folder(name) if name in EMBEDDED else Path(name)
+    folder = local_folder(name)
     if not (folder / CONFIG).is_file() or not (folder / RECIPE).is_file():
         raise CheckpointError(
             f"{folder} holds no {CONFIG} and {RECIPE}, so that nobody knows what it was taught; "

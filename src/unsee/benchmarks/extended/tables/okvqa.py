@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from unsee.benchmarks.faults import Faults, Place, row_name
+from unsee.benchmarks.json_files import text_of
 from unsee.benchmarks.medical.formats.fields import Unusable, optional, text, written
-from unsee.benchmarks.medical.formats.files import json_value, made_rows, text_of
+from unsee.benchmarks.medical.formats.files import json_value, made_rows
 from unsee.benchmarks.medical.formats.pictures import Pictures
 from unsee.benchmarks.medical.formats.reading import Reader
 from unsee.benchmarks.medical.table import VqaRow

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unsee.benchmarks.faults import Faults, Place, row_name
+from unsee.benchmarks.json_files import json_rows_of, reason_of, text_of
 from unsee.benchmarks.medical.formats.fields import Unusable
 from unsee.benchmarks.medical.table import SourceSplit, VqaRow
 from unsee.errors import DataError
@@ -88,27 +89,7 @@ def json_rows(file: Path, faults: Faults) -> Rows:
     content = text_of(file)
     if not content.strip():
         raise DataError(f"{file} is empty; fetch the file again, or write [] where it is to hold no rows")
-    if content.lstrip().startswith("["):
-        try:
-            items = json.loads(content)
-        except json.JSONDecodeError as error:
-            row = _readable_items(content)
-            raise DataError(
-                f"{file}, line {error.lineno}, row {row}: no valid JSON ({error.msg}); repair that row or fetch the file again"
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{file}: no valid JSON ({_reason(error)}); fetch the file again") from error
-        yield from ((Place(file, number), item) for number, item in enumerate(items))
-        return
-    lines = (line for line in enumerate(content.split("\n"), start=1) if line[1].strip())
-    for number, (line, written) in enumerate(lines):
-        try:
-            item = json.loads(written)
-        except (ValueError, RecursionError) as error:
-            says = f"no valid JSON ({_reason(error)}); write a JSON list, or one object per line"
-            faults.add(file, f"line {line}", says)
-            continue
-        yield Place(file, number), item
+    yield from ((Place(file, number), item) for number, item in json_rows_of(file, content, faults))
 
 
 def json_value(value: Any, key: str) -> Any:
@@ -122,41 +103,7 @@ def json_value(value: Any, key: str) -> Any:
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
-        raise Unusable(f"its {key} is no valid JSON ({_reason(error)}); repair it or remove the row") from error
-
-
-def text_of(file: Path) -> str:
-    """A UTF-8 file, with or without a byte order mark.
-
-    Raises:
-        DataError: it cannot be read, or is no UTF-8.
-    """
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{file} cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise DataError(f"{file}, line {line}: not UTF-8 text; fetch the file again, or save it as UTF-8") from error
-
-
-def _readable_items(content: str) -> int:
-    """How many items of a damaged list can be read, which is the position of the damaged one."""
-    decoder = json.JSONDecoder()
-    at, items = content.find("[") + 1, 0
-    while at < len(content):
-        while content[at : at + 1].isspace() or content[at : at + 1] == ",":
-            at += 1
-        try:
-            _, at = decoder.raw_decode(content, at)
-        except (ValueError, RecursionError):
-            break
-        items += 1
-    return items
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).partition(":")[0]
+        raise Unusable(f"its {key} is no valid JSON ({reason_of(error)}); repair it or remove the row") from error
 
 
 # CSV -----------------------------------------------------------------------------------------------------------------------
