@@ -8,16 +8,15 @@ Tries a small grid on `people-tuning`, whose people occur in no reported number,
 from __future__ import annotations
 
 import argparse
-import itertools
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from tuned_settings import keep_settings
+from tuned_settings import Grid, Search, keep_settings
 
 from unsee import load_benchmark, load_model
 from unsee.answering import answer
@@ -28,7 +27,7 @@ from unsee.unlearning import unlearn_with_report
 
 RECORD = Path(__file__).with_name("tuned.json")
 METHODS = ("ga", "graddiff", "kl", "npo", "idk")
-GRID: Mapping[str, tuple[Any, ...]] = {"learning_rate": (5e-4, 1e-3, 1.5e-3, 2e-3), "epochs": (5,), "batch_size": (16,)}
+GRID: Grid = {"learning_rate": (5e-4, 1e-3, 1.5e-3, 2e-3), "epochs": (5,), "batch_size": (16,)}
 RATIO = 0.15
 TAUGHT = LearnOptions()
 SCORES = ("forget_score", "model_utility", "unlearning_score")
@@ -95,20 +94,11 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=METHODS)
     arguments = parser.parse_args()
     ground = Ground(arguments.model, arguments.subjects)
-    record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     about = {"model": ground.version, "benchmark": "people-tuning", "subjects": arguments.subjects, "ratio": RATIO}
-    if {key: record.get(key) for key in about} != about:
-        record = {**about, "tries": {}}
+    search = Search(RECORD, about)
     for entry in arguments.methods:
-        tries = record["tries"].setdefault(entry, [])
-        for values in itertools.product(*GRID.values()):
-            settings = dict(zip(GRID, values, strict=True))
-            if any(one["settings"] == settings for one in tries):
-                continue
-            tries.append(ground.try_out(entry, settings))
-            print(entry, json.dumps(tries[-1]), flush=True)
-            RECORD.write_text(json.dumps(record, indent=1) + "\n")
-    chosen = {entry: best(tries) for entry, tries in record["tries"].items()}
+        search.complete(entry, GRID, partial(ground.try_out, entry))
+    chosen = {entry: best(tries) for entry, tries in search.record["tries"].items()}
     keep_settings(arguments.model, chosen)
 
 

@@ -9,32 +9,26 @@ fact erasure leaves with its chosen settings; the settings that find most within
 from __future__ import annotations
 
 import argparse
-import itertools
-import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from tuned_settings import keep_settings
+from tuned_settings import Grid, Search, best, keep_settings, run_name
 
 from unsee import load_model, run
 from unsee.experiment import parse_experiment
-from unsee.files import write_json
 from unsee.presets import PRESETS
 from unsee.run_folder import RunFolder
 
 RECORD = Path(__file__).with_name("tuned_edits.json")
 BENCHMARK = "creatures-tuning"
 DEFENCES: tuple[str, ...] = tuple(PRESETS[BENCHMARK]["unlearn"]["methods"])
-GRID: Mapping[str, tuple[Any, ...]] = {"learning_rate": (0.02, 0.05, 0.1, 0.2), "epochs": (10, 30)}
+GRID: Grid = {"learning_rate": (0.02, 0.05, 0.1, 0.2), "epochs": (10, 30)}
 ATTACK, ATTACKED, BUDGET = "finetune_lens", "fact_erasure", 20
-ATTACK_GRID: Mapping[str, tuple[Any, ...]] = {"learning_rate": (1e-4, 1e-3, 3e-3), "examples": (1, 16)}
-
-
-def tries(grid: Mapping[str, tuple[Any, ...]]) -> Iterable[dict[str, Any]]:
-    return (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
+ATTACK_GRID: Grid = {"learning_rate": (1e-4, 1e-3, 3e-3), "examples": (1, 16)}
 
 
 class Ground:
@@ -45,7 +39,7 @@ class Ground:
         self.version = load_model(model).name
         self._first: Path | None = None
 
-    def results(self, name: str, method: str, settings: Mapping[str, Any], attack: str, options: Mapping[str, Any]) -> Any:
+    def results(self, method: str, settings: Mapping[str, Any], attack: str, options: Mapping[str, Any]) -> Any:
         """Results of the method's cell, and the seconds the run took."""
         experiment = parse_experiment(
             {
@@ -63,7 +57,7 @@ class Ground:
             }
         )
         began = time.monotonic()
-        out = self.folder / name
+        out = self.folder / run_name(method, attack, **settings, **options)
         done = run(experiment, out=out, reuse=[] if self._first in (None, out) else [self._first])
         self._first = self._first or out
         if done.failures:
@@ -71,8 +65,8 @@ class Ground:
         found = RunFolder(out).results().filter(pl.col("method") == method, pl.col("gated").fill_null(True))
         return found, time.monotonic() - began
 
-    def defend(self, number: int, method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-        found, seconds = self.results(f"{method}-{number}", method, settings, "lens_head_projection", {})
+    def defend(self, method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        found, seconds = self.results(method, settings, "lens_head_projection", {})
         one: dict[str, Any] = {"settings": dict(settings), "seconds": round(seconds, 1)}
         if found is None:
             return one | {"score": None}
@@ -83,8 +77,8 @@ class Ground:
         lost = plain.filter(set="retain", metric="delta_accuracy")["value"].item()
         return one | whole | {"lost": lost, "score": whole["edit_score"] - max(0.0, lost)}
 
-    def attack(self, number: int, settings: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-        found, seconds = self.results(f"{ATTACK}-{number}", ATTACKED, settings, ATTACK, options)
+    def attack(self, settings: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        found, seconds = self.results(ATTACKED, settings, ATTACK, options)
         one = {"settings": dict(options), "seconds": round(seconds, 1)}
         if found is None:
             return one | {"score": None}
@@ -97,11 +91,6 @@ class Ground:
         return one | {"score": hits["value"].item()}
 
 
-def best(record: list[dict[str, Any]]) -> dict[str, Any]:
-    """The settings of the highest score; of equals the first, which the grid has at the lowest rate."""
-    return dict(max(record, key=lambda one: -1.0 if one["score"] is None else one["score"])["settings"])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="tiny-a")
@@ -109,27 +98,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/tune-edits"))
     arguments = parser.parse_args()
     ground = Ground(arguments.model, arguments.facts, arguments.out)
-    about = {"model": ground.version, "benchmark": BENCHMARK, "facts": arguments.facts}
-    record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    if {key: record.get(key) for key in about} != about:
-        record = {**about, "tries": {}}
-
-    def complete(entry: str, grid: Mapping[str, tuple[Any, ...]], attempt: Any) -> dict[str, Any]:
-        """All tries of the grid, on record; the best settings."""
-        known = record["tries"].setdefault(entry, [])
-        for number, settings in enumerate(tries(grid)):
-            if any(one["settings"] == settings for one in known):
-                continue
-            known.append(attempt(number, settings))
-            print(entry, json.dumps(known[-1]), flush=True)
-            write_json(RECORD, record)
-        return best(known)
-
-    chosen = {
-        method: complete(method, GRID, lambda number, settings, method=method: ground.defend(number, method, settings))
-        for method in DEFENCES
-    }
-    chosen[ATTACK] = complete(ATTACK, ATTACK_GRID, lambda number, options: ground.attack(number, chosen[ATTACKED], options))
+    search = Search(RECORD, {"model": ground.version, "benchmark": BENCHMARK, "facts": arguments.facts})
+    chosen = {method: best(search.complete(method, GRID, partial(ground.defend, method))) for method in DEFENCES}
+    chosen[ATTACK] = best(search.complete(ATTACK, ATTACK_GRID, partial(ground.attack, chosen[ATTACKED])))
     keep_settings(arguments.model, chosen)
 
 
