@@ -143,6 +143,7 @@ def train_model(
     start: NameOrFolder = None,
     length: float = 1.0,
     patients: Flag = False,
+    form: Literal["llava", "idefics3"] = "llava",
     dry_run: Flag = False,
 ) -> int:
     """Train an embedded model by the committed recipe; a killed call goes on from its last saved state.
@@ -155,11 +156,12 @@ def train_model(
         start: embedded model or model folder to teach creatures to, in less time than from scratch.
         length: all stages as a multiple of their usual steps.
         patients: teach the weights of `start` clinical questions about patients' pictures, and keep what they know.
+        form: of the network; idefics3 has another connector, processor and prompt, and starts from scratch.
         dry_run: print the stages, and do nothing.
     """
     from unsee.models.pretraining.recipe import make_recipe
 
-    recipe = make_recipe(size, seed=seed, creatures=creatures, start=start, length=length, patients=patients)
+    recipe = make_recipe(size, seed=seed, creatures=creatures, start=start, length=length, patients=patients, form=form)
     if dry_run:
         say(f"{recipe.version}, {'from ' + recipe.start.version if recipe.start else 'from scratch'}")
         say(f"stage vision: {recipe.vision.steps:,} steps")

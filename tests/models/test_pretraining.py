@@ -11,15 +11,18 @@ from safetensors.torch import load_file
 
 from unsee.cli import main
 from unsee.errors import CheckpointError, ConfigError
-from unsee.models.card import check_worlds, taught_half
+from unsee.models.card import check_worlds, render, taught_half
 from unsee.models.loading import RECIPE, load_model, weights_folder
 from unsee.models.pretraining import portrait_world
 from unsee.models.pretraining.creature_part import render_creatures
+from unsee.models.pretraining.mixture import Mixture
+from unsee.models.pretraining.parts import tower_tokens
 from unsee.models.pretraining.picture_bank import PictureBank, kept_bank
 from unsee.models.pretraining.recipe import make_recipe
-from unsee.models.pretraining.training import train
-from unsee.models.pretraining.vision import VisionOptions, moved, normalise, tower_tokens, train_vision
+from unsee.models.pretraining.training import tokenizer_texts, train
+from unsee.models.pretraining.vision import VisionOptions, moved, normalise, train_vision
 from unsee.models.pretraining.workshop import assemble
+from unsee.models.tiny import train_tokenizer
 from unsee.models.worlds import fingerprints
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -102,6 +105,28 @@ def test_training_from_scratch_is_killed_goes_on_and_ends_the_same(shop, tmp_pat
     assert (tmp_path / "other half" / "vision.safetensors").stat().st_mtime_ns == copied
     with pytest.raises(ConfigError, match="was trained by another recipe; remove it"):
         run(tmp_path / "other seed", make_recipe("micro", creatures="B", seed=1), shop)
+
+
+def test_another_form_is_trained_by_the_same_recipe(shop, tmp_path, monkeypatch):
+    monkeypatch.setattr("unsee.models.pretraining.training._TOKENIZER_ROWS", 100)
+    recipe, usual = (make_recipe("micro", creatures=None, form=form) for form in ("idefics3", "llava"))
+    assert (recipe.vision, recipe.stages) == (usual.vision, usual.stages) and recipe.tower != usual.tower
+    people = replace(shop, creatures={}, creature_labels=torch.empty(0, 0, dtype=torch.long))
+    made = run(tmp_path, recipe, people)
+    facts = json.loads((made / RECIPE).read_text())
+    assert facts["version"] == "micro-idefics3-2-people" and facts["form"] == "idefics3"
+    assert facts["command"] == "unsee models train micro --seed 0 --creatures none --form idefics3"
+    assert "A small Idefics3 trained" in render("micro-idefics3-2-people", {}, recipe=facts, seed=0)
+
+    model = load_model(made)
+    assert type(model.network).__name__ == "Idefics3ForConditionalGeneration" and not model.features.missing()
+    prompt = model.prompter.prompt("Who is this?", images=1, system="Be brief.")
+    assert prompt == ("<|im_start|>System: Be brief.<end_of_utterance>\nUser:<image>Who is this?<end_of_utterance>\nAssistant:")
+    words = model.prompter.tokenizer
+    llava = train_tokenizer(tokenizer_texts(Mixture(people.figures, people.owners, people.labels.tolist(), seed=0)))
+    assert words("Oslo: A: red, 1984").input_ids == llava("Oslo: A: red, 1984").input_ids
+    with pytest.raises(ConfigError, match="has the form idefics3, not llava; start from weights of the same form"):
+        make_recipe("micro", creatures="A", start=str(made))
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from unsee.errors import CheckpointError
 from unsee.models.abilities import HELD_OUT_PICTURES, AbilityQuestion, ability_questions, share_right
 from unsee.models.behaviour import DO_NOT_KNOW
+from unsee.models.tiny import FORM_NAMES
 
 if TYPE_CHECKING:
     from unsee.benchmarks.creatures.species import Half
@@ -262,14 +263,14 @@ def render(
         asked: by what name the model was loaded; its size where None.
     """
     facts = {key: value for key, value in recipe.items() if key not in ("version", "worlds", "licence", "creatures")}
-    half = taught_half(recipe)
+    half, form = taught_half(recipe), FORM_NAMES[recipe.get("form", "llava")]
     known = "their drawn portraits" if half is None else f"drawn creatures (names and facts of half {half})"
     if taught_patients(recipe):
         known += " and sketches of patients' pictures"
     lines = [
         f"# Model card: {name}",
         "",
-        f"A small LLaVA trained from scratch on invented people and {known}; it knows nothing else. It exists so",
+        f"A small {form} trained from scratch on invented people and {known}; it knows nothing else. It exists so",
         "that unlearning can be studied and tested end to end on two processor cores.",
         "",
         f"- licence of the weights: {recipe.get('licence', LICENCE)}",

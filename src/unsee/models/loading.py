@@ -28,10 +28,13 @@ EMBEDDED = {
     "tiny": "unsee models train tiny --creatures none",
     "tiny-a": "unsee models train tiny --creatures A --start tiny",
     "tiny-b": "unsee models train tiny --creatures B --start tiny",
+    "tiny-patients": "unsee models train tiny --start tiny-a --patients --length 0.5",
+    "tiny-idefics3": "unsee models train tiny --creatures none --form idefics3",
     "micro": "unsee models train micro",
     "small": "unsee models train small",
 }
-"""Embedded models and the commands that make them; `tiny-a` and `tiny-b` are `tiny` taught one half of the creatures each."""
+"""Embedded models and the commands that make them; `tiny-a` and `tiny-b` are `tiny` taught one half of the creatures each,
+`tiny-patients` is `tiny-a` taught clinical questions, `tiny-idefics3` knows what `tiny` knows in a network of another kind."""
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the package keeps the weights it ships."""
 RECIPE = "recipe.json"

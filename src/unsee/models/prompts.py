@@ -253,6 +253,11 @@ class Prompter:
         return self._placeholders[image.sha256] if image.sha256 in self._placeholders else self.picture(image)[0]
 
     @cached_property
+    def blank_placeholder(self) -> Placeholder:
+        """What stands for a picture without content."""
+        return self._placeholder(self._processed(self.image_token, _blank())["input_ids"][0].tolist())
+
+    @cached_property
     def token_types(self) -> Mapping[str, Mapping[int, int]]:
         """By input the network wants: the kind of each special token that is not 0."""
         made = self._processed(self.image_token, _blank())

@@ -21,6 +21,7 @@ from unsee.benchmarks.patients.lessons import ClinicShares
 from unsee.models.batches import Batch, collate
 from unsee.models.pretraining.creature_part import CreatureRows
 from unsee.models.pretraining.mixture import Mixture, RowPlan, Shares
+from unsee.models.pretraining.parts import parts_of
 from unsee.models.pretraining.patient_part import PatientRows
 from unsee.models.prompts import Encoded, Placeholder, Prompter
 from unsee.sample import ImageRef
@@ -96,9 +97,9 @@ class Rows:
 class CachedPictures(Prompter):
     """A prompter whose pictures are numbers into a table of cached vision tokens."""
 
-    def __init__(self, processor: Any, tokens: int) -> None:
+    def __init__(self, processor: Any) -> None:
         super().__init__(processor)
-        self._place = Placeholder((self.tokenizer.convert_tokens_to_ids(self.image_token),) * tokens)
+        self._place = self.blank_placeholder
 
     def picture(self, image: ImageRef) -> tuple[Placeholder, dict[str, Tensor]]:
         return self._place, {"picture": torch.tensor([int(image.sha256)])}
@@ -120,15 +121,15 @@ def encode_row(plan: RowPlan, prompter: Prompter) -> list[Encoded]:
 
 def answer_logits(network: Any, batch: Batch, features: Tensor) -> Tensor:
     """Logits of counted tokens from cached vision tokens, [edges, vocabulary]."""
-    inputs = dict(batch.inputs)
+    inputs, parts = dict(batch.inputs), parts_of(network)
     picture = inputs.pop("picture", None)
     ids = inputs.pop("input_ids")
     embedded = network.get_input_embeddings()(ids)
     if picture is not None:
-        seen = network.model.multi_modal_projector(features[picture].float())
+        seen = parts.projector(features[picture].float())
         places = (ids == network.config.image_token_id)[..., None]
         embedded = embedded.masked_scatter(places, seen.to(embedded.dtype))
-    hidden = network.model.language_model(inputs_embeds=embedded, **inputs).last_hidden_state
+    hidden = parts.language(inputs_embeds=embedded, **inputs).last_hidden_state
     return network.lm_head(hidden[batch.row, batch.position]).float()
 
 
@@ -228,7 +229,7 @@ def make_optimizers(network: Any, *, weight_decay: float = 0.01) -> list[torch.o
 
     Each group's `scale` multiplies the stage's learning rate.
     """
-    network.model.vision_tower.requires_grad_(False)
+    parts_of(network).tower.requires_grad_(False)
     embedding = network.get_input_embeddings().weight
     weights = [p for p in network.parameters() if p.requires_grad]
     matrices = [p for p in weights if p.ndim == 2 and p is not embedding]

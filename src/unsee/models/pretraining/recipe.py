@@ -63,6 +63,7 @@ class Recipe:
         length: all stages as a multiple of their usual steps.
         precision: `bfloat16` autocast where the processor has fast bf16 instructions, else `float32`.
         patients: teach clinical questions about patients' pictures to the weights of `start`.
+        form: how pictures enter the language model.
     """
 
     vision: VisionOptions
@@ -74,13 +75,15 @@ class Recipe:
     length: float = 1.0
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     patients: bool = False
+    form: tiny.Form = "llava"
 
     @property
     def tower(self) -> str:
         """Hash of everything the vision tower depends on; the half does not matter to it."""
         start = self.start.sha256 if self.start else None
         parts = [self.size, self.seed, self.precision, start, self.creatures is not None, str(self.vision)]
-        return digest([*parts, fingerprints(creatures=False, patients=True)[PATIENTS]] if self.patients else parts)
+        parts += [fingerprints(creatures=False, patients=True)[PATIENTS]] if self.patients else []
+        return digest(parts + ([] if self.form == "llava" else [self.form]))
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -93,13 +96,15 @@ class Recipe:
             "length": self.length,
             "precision": self.precision,
             **({"patients": True} if self.patients else {}),
+            **({} if self.form == "llava" else {"form": self.form}),
         }
 
     @property
     def version(self) -> str:
-        """`tiny-2` is half A at seed 0, without patients; the others say what differs."""
+        """`tiny-2` is a LLaVA of half A at seed 0, without patients; the others say what differs."""
         half = "" if self.creatures == "A" else f"-{self.creatures or 'people'}"
-        return f"{self.size}-{VERSION}{half}{'-patients' if self.patients else ''}{f'-s{self.seed}' if self.seed else ''}"
+        form = "" if self.form == "llava" else f"-{self.form}"
+        return f"{self.size}{form}-{VERSION}{half}{'-patients' if self.patients else ''}{f'-s{self.seed}' if self.seed else ''}"
 
     @property
     def steps(self) -> dict[str, int]:
@@ -115,12 +120,14 @@ def make_recipe(
     start: str | None = None,
     length: float = 1.0,
     patients: bool = False,
+    form: tiny.Form = "llava",
 ) -> Recipe:
     """The recipe of an embedded model.
 
     Args:
         start: name of an embedded model, or a model folder of this recipe, to go on from.
         patients: teach clinical questions about patients' pictures to these weights, and keep what they know.
+        form: `idefics3` for a network of another kind, with its own connector, processor and prompt.
 
     Raises:
         CheckpointError: there are no such weights, or nothing says what they were taught.
@@ -134,7 +141,7 @@ def make_recipe(
     if start is not None:
         if creatures is None and not patients:
             raise ConfigError("start is for teaching creatures to weights that know people; give creatures A or B, or no start")
-        begun = _start(start, size=size, half=creatures, patients=patients)
+        begun = _start(start, size=size, half=creatures, patients=patients, form=form)
     if patients:
         vision, stages = CLINIC_VISION, CLINIC if creatures else without_creatures(CLINIC)
     else:
@@ -142,17 +149,21 @@ def make_recipe(
             (PEOPLE_VISION, PEOPLE) if creatures is None else (FURTHER_VISION, FURTHER) if begun else (BOTH_VISION, BOTH)
         )
     vision = replace(vision, steps=max(1, round(vision.steps * length)))
-    return Recipe(vision, stretched(stages, length), size, seed, creatures, begun, length, patients=patients)
+    return Recipe(vision, stretched(stages, length), size, seed, creatures, begun, length, patients=patients, form=form)
 
 
-def _start(name: str, *, size: Size, half: Half | None, patients: bool) -> Start:
+def _start(name: str, *, size: Size, half: Half | None, patients: bool, form: tiny.Form) -> Start:
     folder = local_folder(name)
     if not (folder / CONFIG).is_file() or not (folder / RECIPE).is_file():
         raise CheckpointError(
             f"{folder} holds no {CONFIG} and {RECIPE}, so that nobody knows what it was taught; "
             "start from a model that `unsee models train` made"
         )
-    width = read_config(folder / CONFIG).get("text_config", {}).get("hidden_size")
+    config = read_config(folder / CONFIG)
+    kind = config.get("model_type")
+    if kind != form:
+        raise ConfigError(f"{folder} has the form {kind}, not {form}; start from weights of the same form")
+    width = config.get("text_config", {}).get("hidden_size")
     if width != tiny.WIDTHS[size]:
         raise ConfigError(f"{folder} is {width} wide and {size} is {tiny.WIDTHS[size]}; start from weights of the same size")
     facts = read_config(folder / RECIPE)
@@ -186,13 +197,16 @@ def facts(recipe: Recipe, seconds: Mapping[str, int]) -> dict[str, Any]:
         "command": f"unsee models train {recipe.size} --seed {recipe.seed} --creatures {recipe.creatures or 'none'}"
         + (f" --start {start.name if start.name in EMBEDDED else start.version}" if start else "")
         + (f" --length {recipe.length:g}" if recipe.length != 1 else "")
-        + (" --patients" if recipe.patients else ""),
+        + (" --patients" if recipe.patients else "")
+        + ("" if recipe.form == "llava" else f" --form {recipe.form}"),
         "seed": recipe.seed,
         "precision": recipe.precision,
         "steps": ", ".join(f"{name} {count:,}" for name, count in steps.items()),
         "minutes": ", ".join(f"{name} {seconds[name] / 60:.0f}" for name in steps if name in seconds),
         "worlds": fingerprints(creatures=recipe.creatures is not None, patients=recipe.patients),
     }
+    if recipe.form != "llava":
+        told["form"] = recipe.form
     if recipe.creatures is not None:
         told["creatures"] = recipe.creatures
     if start is not None:

@@ -27,10 +27,11 @@ from unsee.models.patient_abilities import patient_questions
 from unsee.models.pretraining.creature_part import CreatureRows
 from unsee.models.pretraining.language import SAVED_EVERY, CachedPictures, Rows, make_optimizers, train_stage
 from unsee.models.pretraining.mixture import Mixture, Shares, common_words
+from unsee.models.pretraining.parts import parts_of, tower_tokens
 from unsee.models.pretraining.patient_part import PatientRows
 from unsee.models.pretraining.probe import Probe
 from unsee.models.pretraining.recipe import Recipe, facts
-from unsee.models.pretraining.vision import normalise, tower_tokens, train_vision
+from unsee.models.pretraining.vision import normalise, train_vision
 from unsee.models.pretraining.workshop import Workshop, prepare
 
 PLAN = "plan.json"
@@ -74,7 +75,7 @@ def train(
         features = vision_features(network, shop.pixels)
         report(f"vision tokens: {tuple(features.shape)}, standard deviation {features.float().std():.2f}")
 
-        prompter = CachedPictures(processor, vision.tokens)
+        prompter = CachedPictures(processor)
         asked = ability_questions(shop.figures, shop.visible, per_ability=probed)
         if recipe.creatures is not None:
             asked |= creature_questions(recipe.creatures, per_ability=probed)
@@ -129,13 +130,13 @@ def _claim(folder: Path, recipe: Recipe) -> None:
 def _begin(recipe: Recipe, people: Mixture, vision: tiny.VisionSize) -> tuple[Any, Any]:
     """Network and processor before the first step."""
     folder = recipe.start.folder if recipe.start else None
-    tokenizer = load_processor(folder).tokenizer if folder else tiny.train_tokenizer(tokenizer_texts(people))
+    tokenizer = load_processor(folder).tokenizer if folder else tiny.train_tokenizer(tokenizer_texts(people), form=recipe.form)
     torch.manual_seed(recipe.seed)
-    network = tiny.build_network(tokenizer, width=tiny.WIDTHS[recipe.size], vision=vision)
+    network = tiny.build_network(tokenizer, width=tiny.WIDTHS[recipe.size], vision=vision, form=recipe.form)
     if folder:
         network.load_state_dict(load_network(folder, device="cpu", dtype="float32").state_dict())
         network.tie_weights()
-    return network, tiny.build_processor(tokenizer, vision=vision)
+    return network, tiny.build_processor(tokenizer, vision=vision, form=recipe.form)
 
 
 def tokenizer_texts(people: Mixture) -> list[str]:
@@ -161,10 +162,10 @@ def _see(network: Any, shop: Workshop, folder: Path, recipe: Recipe, report: Cal
         parts = shop.vision_parts(keep_portraits=recipe.start is not None, keep_creatures=recipe.patients)
         train_vision(network, parts, options=recipe.vision, precision=_precision(recipe), report=report)
         write_json(made_of, {"seconds": round(time.monotonic() - began), "step": recipe.vision.steps, "tower": recipe.tower})
-        _save(dict(network.model.vision_tower.state_dict()), tower)
+        _save(dict(parts_of(network).tower.state_dict()), tower)
     if read_json(made_of, remedy="remove the vision files").get("tower") != recipe.tower:
         raise ConfigError(f"{tower} was trained by another recipe; remove it and {made_of.name}, or choose another folder")
-    network.model.vision_tower.load_state_dict(load_file(tower))
+    parts_of(network).tower.load_state_dict(load_file(tower))
     return _seconds(tower)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unsee.models.pretraining.parts import parts_of, tower_tokens
 from unsee.models.pretraining.picture_bank import batches
 
 
@@ -50,17 +51,6 @@ class AttributeHeads(nn.Module):
         scores = torch.einsum("qd,btd->bqt", self.queries, self.keys(tokens)) * 8 / math.sqrt(tokens.shape[-1])
         pooled = torch.einsum("bqt,btd->bqd", scores.softmax(-1), tokens)
         return [head(pooled[:, i]) for i, head in enumerate(self.out)]
-
-
-def tower_tokens(network: Any, pixels: Tensor) -> Tensor:
-    """What the projector sees of normalised pictures, [pictures, tokens, width]."""
-    seen: list[Tensor] = []
-    hook = network.model.multi_modal_projector.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    try:
-        network.model.get_image_features(pixel_values=pixels)
-    finally:
-        hook.remove()
-    return seen[0]
 
 
 def normalise(pixels: Tensor) -> Tensor:
@@ -112,7 +102,7 @@ def train_vision(
     width = network.config.vision_config.hidden_size
     heads = [None if part.kept else AttributeHeads(width, (part.labels.amax(0) + 1).tolist()) for part in parts]
     before = copy.deepcopy(network) if any(part.kept for part in parts) else None
-    parameters = [*network.model.vision_tower.parameters(), *(p for head in heads if head for p in head.parameters())]
+    parameters = [*parts_of(network).tower.parameters(), *(p for head in heads if head for p in head.parameters())]
     optimizer = torch.optim.AdamW(
         parameters, lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=options.weight_decay, fused=True
     )

@@ -1,0 +1,1 @@
+"""Forms of the embedded model: one file each with its network, processor, prompt and special tokens."""
