@@ -321,6 +321,9 @@ def test_few_facts_support_no_verdict():
     top = fact_headline(ranked(START, ("head_projection", 0.1, 0.01), ("fact_erasure", 0.5, 0.01), facts=19))
     assert top.status == "illustration" and "leaves" not in top.title
     assert top.note == "Illustration, no verdict: 19 facts were deleted, fewer than the 20 a verdict needs."
+    level = fact_headline(ranked(START, ("head_projection", 0.1, 0.01), ("fact_erasure", 0.1, 0.01), facts=19))
+    assert level.title == "In this illustration, attacks find as much after every defence."
+    assert "find least" not in level.text and "and as much after every other defence." in level.text
     demo = fact_headline(ranked(START, ("head_projection", 0.1, 0.01)), demo=True)
     assert demo.note == "Illustration, no verdict: This is the demo, made to show how things work."
 

@@ -27,6 +27,10 @@ class _Ranked(NamedTuple):
         """Whether its whole interval lies below the other's; without intervals nothing is supported."""
         return self.mean.high is not None and other.mean.low is not None and self.mean.high < other.mean.low
 
+    def ties(self, other: _Ranked) -> bool:
+        """Whether another defence leaves attackers exactly as much."""
+        return self is not other and self.mean.value == other.mean.value
+
 
 def fact_headline(table: FactTable, *, known: tuple[int, int] | None = None, demo: bool = False) -> Headline:
     """Say after which defence attacks find least, and after which most.
@@ -59,7 +63,8 @@ def fact_headline(table: FactTable, *, known: tuple[int, int] | None = None, dem
             f"fewer than the {FEW_SUBJECTS} a verdict needs" if table.n_facts < FEW_SUBJECTS else "made to show how things work"
         )
         note = f"Illustration, no verdict: {reason}, {need}.{missing}"
-        title = f"In this illustration, attacks find least after {best.model.label}."
+        least = f"attacks find least after {best.model.label}"
+        title = f"In this illustration, {'attacks find as much after every defence' if best.ties(worst) else least}."
         return Headline(title, text, "illustration", note)
     overlap = f"The 95{_NBSP}% intervals of their means over attacks overlap.{missing}"
     if rivals:
@@ -112,6 +117,8 @@ def _before(table: FactTable) -> str:
 
 
 def _story(table: FactTable, best: _Ranked, worst: _Ranked, shown: Shown) -> str:
+    if best.ties(worst):
+        return f"After {_result(table, best, 'they find', shown)}, and as much after every other defence."
     story = f"After {_result(table, best, 'they find least', shown)}"
     if worst is not best:
         story += f"; after {_result(table, worst, 'most', shown)}"
