@@ -23,6 +23,7 @@ from unsee.answering import answer
 from unsee.learning import LearnOptions, learn, taught, training_accuracy
 from unsee.method_plans import method_plan
 from unsee.metrics import CellInfo, known_facts, score
+from unsee.models.loading import recipe_name
 from unsee.unlearning import unlearn_with_report
 
 RECORD = Path(__file__).with_name("tuned.json")
@@ -99,7 +100,7 @@ def main() -> None:
     for entry in arguments.methods:
         search.complete(entry, GRID, partial(ground.try_out, entry))
     chosen = {entry: best(tries) for entry, tries in search.record["tries"].items()}
-    keep_settings(arguments.model, chosen)
+    keep_settings(recipe_name(arguments.model), chosen)
 
 
 if __name__ == "__main__":

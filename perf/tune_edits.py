@@ -20,6 +20,7 @@ from tuned_settings import Grid, Search, best, keep_settings, run_name
 
 from unsee import load_model, run
 from unsee.experiment import parse_experiment
+from unsee.models.loading import recipe_name
 from unsee.presets import PRESETS
 from unsee.run_folder import RunFolder
 
@@ -101,7 +102,7 @@ def main() -> None:
     search = Search(RECORD, {"model": ground.version, "benchmark": BENCHMARK, "facts": arguments.facts})
     chosen = {method: best(search.complete(method, GRID, partial(ground.defend, method))) for method in DEFENCES}
     chosen[ATTACK] = best(search.complete(ATTACK, ATTACK_GRID, partial(ground.attack, chosen[ATTACKED])))
-    keep_settings(arguments.model, chosen)
+    keep_settings(recipe_name(arguments.model), chosen)
 
 
 if __name__ == "__main__":

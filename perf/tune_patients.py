@@ -18,6 +18,7 @@ from tuned_settings import Grid, Search, Try, best, keep_settings, run_name
 
 from unsee import load_model, run
 from unsee.experiment import parse_experiment
+from unsee.models.loading import recipe_name
 from unsee.presets import PRESETS
 from unsee.run_folder import RunFolder
 
@@ -75,7 +76,7 @@ def main() -> None:
     search = Search(RECORD, about)
     for method in arguments.methods:
         search.complete(method, GRID, partial(ground.attempt, method))
-    keep_settings(arguments.model, {method: best(known) for method, known in search.record["tries"].items()})
+    keep_settings(recipe_name(arguments.model), {method: best(known) for method, known in search.record["tries"].items()})
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 r"""Deleted facts and attempts to extract them: which disguises find more, which defence holds, at what damage.
 
-    python studies/extraction.py runs/extraction --strengths runs/extraction-weak runs/extraction-strong \
-        --tuning runs/extraction-tuning
+    python studies/extraction.py runs/extraction --tuning runs/extraction-tuning
+    python studies/extraction.py runs/strengths-tuned --strengths runs/strengths-weak runs/strengths-strong
 
-Reads runs of examples/extraction.toml and fills the tables of docs/studies/extraction.md. The run on tuning facts says which
-layer an attacker who knows the defence would read.
+Reads runs of examples/extraction.toml, or of examples/strengths.toml at several strengths, and fills the tables of
+docs/studies/extraction.md that they tell. The run on tuning facts says which layer an attacker who knows the defence would read.
 """
 
 from __future__ import annotations
@@ -288,13 +288,15 @@ def main() -> None:
     folders = {"tuned": arguments.run} | {folder.name.rpartition("-")[2]: folder for folder in arguments.strengths}
     studies = {name: Extraction(folder) for name, folder in folders.items()}
     study, whole = studies["tuned"], {name: Extraction(folder, found=WHOLE_ANSWER) for name, folder in folders.items()}
-    parts = {
-        "disguises": disguise_table(study),
-        "defences": defence_table(study),
-        "whole": defence_table(whole["tuned"]),
-        "damage": damage_table(studies),
-        "comparison": comparison_table(studies, whole),
-    }
+    if arguments.strengths:
+        parts = {"strengths": damage_table(studies), "comparison": comparison_table(studies, whole)}
+    else:
+        parts = {
+            "disguises": disguise_table(study),
+            "defences": defence_table(study),
+            "whole": defence_table(whole["tuned"]),
+            "damage": damage_table(studies),
+        }
     if arguments.tuning is not None:
         parts["layers"] = layer_table(study, Extraction(arguments.tuning))
     fill(arguments.page, parts)

@@ -156,6 +156,16 @@ def test_published_variants_use_published_settings() -> None:
     assert method_plan("npo", {}, model="tiny").options.learning_rate != 2e-5
 
 
+def test_a_model_trained_like_an_embedded_one_takes_its_tuned_settings(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "recipe.json").write_text('{"name": "tiny", "version": "tiny-2-people-s1"}')
+    rates = [parse_experiment({"model": model}).plan("ga").options.learning_rate for model in ("tiny", str(folder))]
+    assert rates[0] == rates[1]
+    (folder / "recipe.json").unlink()
+    assert parse_experiment({"model": str(folder)}).plan("ga").options.learning_rate != rates[0]
+
+
 def test_attacks_take_the_options_tuned_for_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def tables(options: dict[str, Any], model: str = "tiny") -> Experiment:
         attack = {"attacks": ["finetune_lens", "lens_prob_delta"], "options": options}

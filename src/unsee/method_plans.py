@@ -13,6 +13,7 @@ from unsee.errors import ConfigError, nearest
 from unsee.memory_options import MemoryOptions
 from unsee.methods import load_method, method_class, method_names
 from unsee.methods.base import Method
+from unsee.models.loading import recipe_name
 from unsee.settings import build, plain
 from unsee.stopping import StopRule
 from unsee.training import TrainOptions
@@ -95,5 +96,6 @@ def _tuned_tables() -> dict[str, Any]:
 
 
 def tuned(model: str, method: str) -> Mapping[str, Any]:
-    """Settings found for a model by the recorded search; empty where none was made."""
-    return _tuned_tables().get(_TWINS.get(model, model), {}).get(method, {})
+    """Settings found for a model, or for one trained like it, by the recorded search; empty where none was made."""
+    name = recipe_name(model)
+    return _tuned_tables().get(_TWINS.get(name, name), {}).get(method, {})

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from unsee.cli import main
 from unsee.errors import CheckpointError, ConfigError
 from unsee.models.card import check_worlds, render, taught_half
-from unsee.models.loading import RECIPE, load_model, weights_folder
+from unsee.models.loading import EMBEDDED, RECIPE, load_model, recipe_name, weights_folder
 from unsee.models.pretraining import portrait_world
 from unsee.models.pretraining.creature_part import render_creatures
 from unsee.models.pretraining.mixture import Mixture
@@ -115,6 +115,7 @@ def test_another_form_is_trained_by_the_same_recipe(shop, tmp_path, monkeypatch)
     made = run(tmp_path, recipe, people)
     facts = json.loads((made / RECIPE).read_text())
     assert facts["version"] == "micro-idefics3-2-people" and facts["form"] == "idefics3"
+    assert recipe_name(made) == facts["name"] == "micro-idefics3" and recipe_name("tiny-b") == "tiny-b"
     assert facts["command"] == "unsee models train micro --seed 0 --creatures none --form idefics3"
     assert "A small Idefics3 trained" in render("micro-idefics3-2-people", {}, recipe=facts, seed=0)
 
@@ -175,6 +176,8 @@ def test_recipes_of_both_halves_differ_in_the_half_alone():
     assert a.identity | {"creatures": "B"} == b.identity
     assert (a.version, b.version, none.version) == ("tiny-2", "tiny-2-B", "tiny-2-people")
     assert make_recipe(seed=3).version == "tiny-2-s3"
+    assert (a.name, b.name, none.name, make_recipe("micro").name) == ("tiny-a", "tiny-b", "tiny", "micro")
+    assert {a.name, b.name, none.name, make_recipe(creatures=None, form="idefics3").name} <= EMBEDDED.keys()
     assert make_recipe(creatures="A", length=0.5).steps["facts"] == a.steps["facts"] // 2
 
 

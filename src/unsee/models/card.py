@@ -262,7 +262,7 @@ def render(
         recipe: what `recipe.json` says.
         asked: by what name the model was loaded; its size where None.
     """
-    facts = {key: value for key, value in recipe.items() if key not in ("version", "worlds", "licence", "creatures")}
+    facts = {key: value for key, value in recipe.items() if key not in ("version", "name", "worlds", "licence", "creatures")}
     half, form = taught_half(recipe), FORM_NAMES[recipe.get("form", "llava")]
     known = "their drawn portraits" if half is None else f"drawn creatures (names and facts of half {half})"
     if taught_patients(recipe):

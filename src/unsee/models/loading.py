@@ -128,6 +128,14 @@ def embedded_name(folder: Path) -> str | None:
     return folder.name if folder.parent == WEIGHTS.resolve() and folder.name in EMBEDDED else None
 
 
+def recipe_name(name_or_path: str | Path) -> str:
+    """The embedded model that a model is or was trained like, so that settings found for one serve the other; else its name."""
+    name, recipe = str(name_or_path), Path(name_or_path) / RECIPE
+    if name in EMBEDDED or not recipe.is_file():
+        return name
+    return str(read_config(recipe).get("name", name))
+
+
 def model_digest(name_or_path: str | Path) -> str:
     """SHA-256 of what `load_model` would read from this machine; of the name itself for a model of the Hub.
 

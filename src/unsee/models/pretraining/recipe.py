@@ -100,6 +100,15 @@ class Recipe:
         }
 
     @property
+    def name(self) -> str:
+        """What the package calls such weights, whatever their seed and length (`EMBEDDED`)."""
+        if self.form != "llava":
+            return f"{self.size}-{self.form}"
+        if self.size != "tiny":
+            return self.size
+        return "tiny-patients" if self.patients else "tiny" if self.creatures is None else f"tiny-{self.creatures.lower()}"
+
+    @property
     def version(self) -> str:
         """`tiny-2` is a LLaVA of half A at seed 0, without patients; the others say what differs."""
         half = "" if self.creatures == "A" else f"-{self.creatures or 'people'}"
@@ -193,6 +202,7 @@ def facts(recipe: Recipe, seconds: Mapping[str, int]) -> dict[str, Any]:
     steps, start = recipe.steps, recipe.start
     told: dict[str, Any] = {
         "version": recipe.version,
+        "name": recipe.name,
         "licence": LICENCE,
         "command": f"unsee models train {recipe.size} --seed {recipe.seed} --creatures {recipe.creatures or 'none'}"
         + (f" --start {start.name if start.name in EMBEDDED else start.version}" if start else "")
