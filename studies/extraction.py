@@ -4,13 +4,14 @@ r"""Deleted facts and attempts to extract them: which disguises find more, which
     python studies/extraction.py runs/strengths-tuned --strengths runs/strengths-weak runs/strengths-strong
 
 Reads runs of examples/extraction.toml, or of examples/strengths.toml at several strengths, and fills the tables of
-docs/studies/extraction.md that they tell. The run on tuning facts says which layer an attacker who knows the defence would read.
+docs/studies/extraction.md that they tell. The run on tuning facts says which layer an attacker who knows the defence would
+read.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -58,13 +59,14 @@ class Extraction:
 
     Args:
         found: column that says when an answer counts as found, its first token by default.
+        among: leave out all other facts.
 
     Attributes:
         defences: its methods, in order.
         facts: known facts.
     """
 
-    def __init__(self, folder: Path, *, found: str = FIRST_TOKEN) -> None:
+    def __init__(self, folder: Path, *, found: str = FIRST_TOKEN, among: Collection[str] | None = None) -> None:
         self.found = found
         self.folder = RunFolder(folder)
         self.experiment = self.folder.read_experiment()
@@ -72,7 +74,8 @@ class Extraction:
         benchmark = load_experiment_benchmark(self.experiment)
         gate = knowledge_gate(self.experiment, self.folder, benchmark, self.experiment.cells[0].request)
         assert gate is not None
-        self.facts: list[str] = gate.facts.filter(pl.col("known") & ~pl.col("guessable"))["subject"].unique().sort().to_list()
+        known = gate.facts.filter(pl.col("known") & ~pl.col("guessable"))["subject"].unique().sort().to_list()
+        self.facts: list[str] = [fact for fact in known if among is None or fact in among]
         self._weights = np.vstack(
             [np.ones((1, len(self.facts))), Resampler({"facts": self.facts}, draws=DRAWS, seed=0).weights("facts")]
         )
@@ -223,15 +226,18 @@ def damage_table(studies: Mapping[str, Extraction]) -> str:
 
 def at_equal(studies: Sequence[Extraction], method: str, metric: str, set: str, level: float) -> Array | None:
     """Mean success where a defence's number crosses a level, interpolated between strengths; None where it never does."""
-    points = sorted(
-        ((study.value(method, metric, set)[0], study.over_attacks(method, main_ways(study))) for study in studies),
-        key=lambda point: point[0],
-    )
-    for (low, before), (high, after) in pairwise(points):
+    points = [(study.value(method, metric, set)[0], study.over_attacks(method, main_ways(study))) for study in studies]
+    return where_it_crosses(points, level)
+
+
+def where_it_crosses(points: Sequence[tuple[float, Array]], level: float) -> Array | None:
+    """What stands beside a number where it crosses a level, on straight lines between the points; None where it never does."""
+    ordered = sorted(points, key=lambda point: point[0])
+    for (low, before), (high, after) in pairwise(ordered):
         if low <= level <= high:
             share = 0.0 if high == low else (level - low) / (high - low)
             return before + share * (after - before)
-    return next((success for value, success in points if value == level), None)
+    return next((beside for value, beside in ordered if value == level), None)
 
 
 def comparison_table(*counted: Mapping[str, Extraction]) -> str:

@@ -64,6 +64,7 @@ def utility(
         model_args: further arguments of that class.
         dry_run: print the commands for a shell, and do nothing.
     """
+    from unsee.models.checkpoints import default_device
     from unsee.utility.harnesses import harness_named, model_arguments
     from unsee.utility.known import task_ids
     from unsee.utility.running import Order
@@ -86,7 +87,7 @@ def utility(
         tasks=task_ids(tasks, harness),
         python=python,
         hub=hub,
-        device=device or ("cuda" if export is not None else _device()),
+        device=device or ("cuda" if export is not None else default_device()),
         dtype=dtype,
         batch_size=batch_size,
         include=include_path,
@@ -159,9 +160,3 @@ def _print(order: Order, targets: list[Target], home: Path) -> None:
         if weights is not None:
             say(f"# {target.name} is an adapter, which {order.harness.name} does not load; --export writes it merged")
         say(shown(command(order, target, weights=weights, output=output), hub=order.hub))
-
-
-def _device() -> Literal["cpu", "cuda"]:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -174,11 +174,12 @@ def plan_training(
     import torch
 
     from unsee.memory_trace import MemoryTrace
+    from unsee.models.checkpoints import default_device
     from unsee.precision import computes_in_bf16
     from unsee.training import train
 
     model = without_values(model)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = torch.device(device or default_device())
     samples: dict[Side, list[Sample]] = {
         "forget": _largest(list(forget), model, options, "forget"),
         "retain": _largest(list(retain), model, options, "retain"),

@@ -56,6 +56,8 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 """Benchmark -> table -> settings."""
 _CREATURE_NAMES = frozenset(name for name, preset in PRESETS.items() if preset is _CREATURES)
 """Only models that were taught the creatures know facts about them."""
+_DRAWN_PATIENTS = ("patients", "patients-tuning")
+"""Their pictures are read by the embedded model that was taught to; a table of the user's own has others."""
 _GUARDS = {name: _MEDICAL_GUARD if preset is _MEDICAL else _FACT_GUARD for name, preset in PRESETS.items()}
 
 
@@ -66,6 +68,8 @@ def with_preset(tree: Mapping[str, Any]) -> dict[str, Any]:
     name = _benchmark_name(benchmark)
     if name in _CREATURE_NAMES:
         made |= _creature_models(tree, name, benchmark.get("half") if isinstance(benchmark, Mapping) else None)
+    if name in _DRAWN_PATIENTS:
+        made = {"model": "tiny-patients", **made}
     for table, values in PRESETS.get(name, {}).items():
         given = tree.get(table, {})
         if isinstance(given, Mapping):

@@ -42,7 +42,7 @@ def folder(request):
 
 def test_the_recipe_names_version_world_and_licence(folder):
     recipe = json.loads((folder / RECIPE).read_text())
-    assert re.fullmatch(r"tiny-\d+(-B)?", recipe["version"])
+    assert re.fullmatch(r"tiny-\d+(-B)?(-patients)?", recipe["version"])
     assert recipe["licence"] == "Apache-2.0"
     assert load_model(folder.name).name == recipe["version"]
 

@@ -122,6 +122,13 @@ def _edit(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Non
     write_json(path, change(read_config(path)))
 
 
+def default_device() -> Literal["cpu", "cuda"]:
+    """Where models go unless a device is named: a GPU if there is one."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """A JSON file of a model folder.
 
@@ -323,7 +330,7 @@ def load_network(
     if dtype not in DTYPES:
         raise ConfigError(f"there is no dtype {dtype!r}; {nearest(dtype, list(DTYPES))}")
     try:
-        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        place = torch.device(device or default_device())
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device {device!r} cannot be used ({str(error).splitlines()[0]}); give cpu or cuda") from error
