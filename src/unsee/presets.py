@@ -40,6 +40,8 @@ _MEDICAL: Mapping[str, Mapping[str, Any]] = {
     "answer": {"protocols": ["strict"], "truth_ratio": False},
 }
 """Harm that was woven into training data is unlearned, each kind by requests of its own that list all of it."""
+_PATIENTS = {**_MEDICAL, "learn": {"epochs": 8, "learning_rate": 1e-3}}
+"""On drawn patients the embedded model knows what pictures show and has the harm alone to learn."""
 INJECTED, EXTENDED = "injected", "extended"
 """What a folder of `unsee data inject` or `unsee data extend` presets; not names of benchmarks."""
 
@@ -48,8 +50,8 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "creatures": _CREATURES,
     "creatures-paper": _CREATURES,
     "creatures-tuning": _CREATURES,
-    "patients": _MEDICAL,
-    "patients-tuning": _MEDICAL,
+    "patients": _PATIENTS,
+    "patients-tuning": _PATIENTS,
     INJECTED: _MEDICAL,
     EXTENDED: _SINGLE_FACTS,
 }
@@ -58,7 +60,7 @@ _CREATURE_NAMES = frozenset(name for name, preset in PRESETS.items() if preset i
 """Only models that were taught the creatures know facts about them."""
 _DRAWN_PATIENTS = ("patients", "patients-tuning")
 """Their pictures are read by the embedded model that was taught to; a table of the user's own has others."""
-_GUARDS = {name: _MEDICAL_GUARD if preset is _MEDICAL else _FACT_GUARD for name, preset in PRESETS.items()}
+_GUARDS = {name: _MEDICAL_GUARD if "scenarios" in preset["unlearn"] else _FACT_GUARD for name, preset in PRESETS.items()}
 
 
 def with_preset(tree: Mapping[str, Any]) -> dict[str, Any]:
