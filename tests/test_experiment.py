@@ -160,10 +160,11 @@ def test_a_model_trained_like_an_embedded_one_takes_its_tuned_settings(tmp_path:
     folder = tmp_path / "own"
     folder.mkdir()
     (folder / "recipe.json").write_text('{"name": "tiny", "version": "tiny-2-people-s1"}')
-    rates = [parse_experiment({"model": model}).plan("ga").options.learning_rate for model in ("tiny", str(folder))]
-    assert rates[0] == rates[1]
+    models = ("tiny", str(folder), "tiny-patients")  # the last falls back on the first until it has settings of its own
+    rates = [parse_experiment({"model": model}).plan("npo").options.learning_rate for model in models]
+    assert rates[0] == rates[1] == rates[2]
     (folder / "recipe.json").unlink()
-    assert parse_experiment({"model": str(folder)}).plan("ga").options.learning_rate != rates[0]
+    assert parse_experiment({"model": str(folder)}).plan("npo").options.learning_rate != rates[0]
 
 
 def test_attacks_take_the_options_tuned_for_the_model(monkeypatch: pytest.MonkeyPatch) -> None:

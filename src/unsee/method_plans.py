@@ -21,8 +21,8 @@ from unsee.training import TrainOptions
 CONTROLS = ("vanilla", "gold", "do_nothing", "prompt_guard")
 _OFFICIAL = "_official"
 _SET_BY_RUN = ("seed", "loss_mask", *(item.name for item in fields(MemoryOptions)))
-_TWINS = {"tiny-b": "tiny-a"}
-"""Models of one shape that know the facts for tuning alike, and the one that was searched."""
+_TWINS = {"tiny-b": "tiny-a", "tiny-patients": "tiny"}
+"""Models of one shape, and the one whose settings serve where none were searched for a model itself."""
 
 
 @dataclass(frozen=True)
@@ -97,5 +97,6 @@ def _tuned_tables() -> dict[str, Any]:
 
 def tuned(model: str, method: str) -> Mapping[str, Any]:
     """Settings found for a model, or for one trained like it, by the recorded search; empty where none was made."""
-    name = recipe_name(model)
-    return _tuned_tables().get(_TWINS.get(name, name), {}).get(method, {})
+    name, tables = recipe_name(model), _tuned_tables()
+    searched = (tables.get(one, {}).get(method) for one in (name, _TWINS.get(name, name)))
+    return next((found for found in searched if found is not None), {})
