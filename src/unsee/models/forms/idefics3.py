@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from unsee.errors import ConfigError
 from unsee.models.tiny import SPREAD, VisionSize
 
 if TYPE_CHECKING:
@@ -66,13 +67,20 @@ def build_network(
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast, *, vision: VisionSize) -> Idefics3Processor:
-    """An `Idefics3Processor` that never splits a picture."""
+    """An `Idefics3Processor` that never splits a picture.
+
+    Raises:
+        ConfigError: an older transformers needs torchvision for it.
+    """
     from transformers import Idefics3ImageProcessorPil, Idefics3Processor
 
     side = {"longest_edge": vision.pixels}
-    images: Any = Idefics3ImageProcessorPil(
-        size=side, max_image_size=side, do_image_splitting=False, image_mean=[0.5] * 3, image_std=[0.5] * 3
-    )
+    try:
+        images: Any = Idefics3ImageProcessorPil(
+            size=side, max_image_size=side, do_image_splitting=False, image_mean=[0.5] * 3, image_std=[0.5] * 3
+        )
+    except ImportError as error:
+        raise ConfigError("this transformers needs torchvision for pictures of Idefics3; install it or a newer one") from error
     return Idefics3Processor(
         image_processor=images, tokenizer=tokenizer, image_seq_len=vision.tokens // _JOINED**2, chat_template=CHAT_TEMPLATE
     )
