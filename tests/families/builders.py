@@ -34,10 +34,15 @@ def _texts() -> list[str]:
     return [*asked, "A: red\nB: blue\nC: nine\nD: owl"] * 20
 
 
-def byte_level(special: Sequence[str], *, bos: str | None = None, **named: Any) -> Any:
-    """Byte-level BPE, as GPT-2, Qwen and Llama 3 have it; with `bos` it is put before every text."""
+def byte_level(special: Sequence[str], *, bos: str | None = None, lines: bool = False, **named: Any) -> Any:
+    """Byte-level BPE, as GPT-2, Qwen and Llama 3 have it; with `bos` it is put before every text.
+
+    With `lines` no token holds line breaks and other text, and as many as follow each other stay together, as in Llama 3.
+    """
     tokenizer = Tokenizer(tokenizer_models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    breaks = pre_tokenizers.Split(Regex("[\r\n]+"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([breaks, bytes_]) if lines else bytes_
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
@@ -490,6 +495,46 @@ def pixtral() -> Built:
     return _network("LlavaForConditionalGeneration", config, tokenizer, "</s>"), processor
 
 
+def mllama() -> Built:
+    """Llama 3.2 Vision: pictures in tiles, looked at by cross-attention in a layer between two others."""
+    special = ["<|start_header_id|>", "<|end_header_id|>", "<|image|>", "<|python_tag|>"]
+    tokenizer = byte_level(
+        ["<pad>", "<|begin_of_text|>", "<|eot_id|>", *special],
+        bos="<|begin_of_text|>",
+        lines=True,
+        pad_token="<pad>",
+        bos_token="<|begin_of_text|>",
+        eos_token="<|eot_id|>",
+        additional_special_tokens=special,
+    )
+    config = transformers.MllamaConfig(
+        text_config={
+            **_text(tokenizer, num_hidden_layers=3, rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
+            "cross_attention_layers": [1],
+        },
+        vision_config={
+            "hidden_size": WIDTH,
+            "intermediate_size": INNER,
+            "num_hidden_layers": 2,
+            "num_global_layers": 1,
+            "attention_heads": 4,
+            "image_size": PIXELS,
+            "patch_size": PATCH,
+            "max_num_tiles": 4,
+            "intermediate_layers_indices": [0],
+            "vision_output_dim": 2 * WIDTH,
+            "supported_aspect_ratios": [[1, 1], [1, 2], [1, 3], [1, 4], [2, 1], [2, 2], [3, 1], [4, 1]],
+        },
+        image_token_index=tokenizer.convert_tokens_to_ids("<|image|>"),
+    )
+    processor = transformers.MllamaProcessor(
+        image_processor=transformers.MllamaImageProcessor(size=_side(), max_image_tiles=4),
+        tokenizer=tokenizer,
+        chat_template=templates.LLAMA_3_2,
+    )
+    return _network("MllamaForConditionalGeneration", config, tokenizer, "<|eot_id|>"), processor
+
+
 @dataclass(frozen=True)
 class Family:
     """One row of the table.
@@ -524,6 +569,7 @@ FAMILIES: dict[str, Family] = {
     "paligemma": Family("PaliGemma", paligemma, missing=_OWN_ROWS),
     "gemma3": Family("Gemma 3", gemma3, missing=_OWN_ROWS | {"projector"}),
     "pixtral": Family("Pixtral", pixtral),
+    "mllama": Family("Llama-3.2-Vision", mllama, missing=_OWN_ROWS),
 }
 
 
@@ -533,41 +579,3 @@ def build(name: str) -> Model:
 
     network, processor = FAMILIES[name].build()
     return Model(network, processor, name=FAMILIES[name].name)
-
-
-def mllama() -> Built:
-    """Llama 3.2 Vision, which is not in the table: its pictures enter by cross-attention."""
-    tokenizer = byte_level(
-        ["<pad>", "<|begin_of_text|>", "<|eot_id|>", "<|image|>", "<|python_tag|>"],
-        bos="<|begin_of_text|>",
-        pad_token="<pad>",
-        bos_token="<|begin_of_text|>",
-        eos_token="<|eot_id|>",
-        additional_special_tokens=["<|image|>", "<|python_tag|>"],
-    )
-    config = transformers.MllamaConfig(
-        text_config={
-            **_text(tokenizer, num_hidden_layers=3, rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
-            "cross_attention_layers": [1],
-        },
-        vision_config={
-            "hidden_size": WIDTH,
-            "intermediate_size": INNER,
-            "num_hidden_layers": 2,
-            "num_global_layers": 1,
-            "attention_heads": 4,
-            "image_size": PIXELS,
-            "patch_size": PATCH,
-            "max_num_tiles": 4,
-            "intermediate_layers_indices": [0],
-            "vision_output_dim": 2 * WIDTH,
-            "supported_aspect_ratios": [[1, 1], [1, 2], [1, 3], [1, 4], [2, 1], [2, 2], [3, 1], [4, 1]],
-        },
-        image_token_index=tokenizer.convert_tokens_to_ids("<|image|>"),
-    )
-    processor = transformers.MllamaProcessor(
-        image_processor=transformers.MllamaImageProcessor(size=_side(), max_image_tiles=4),
-        tokenizer=tokenizer,
-        chat_template=templates.VICUNA.replace("<image>\n", "<|image|>"),
-    )
-    return _network("MllamaForConditionalGeneration", config, tokenizer, "<|eot_id|>"), processor

@@ -83,3 +83,16 @@ def chatml(image: str, *, system: str = "") -> str:
         "{{ part.text }}{% endif %}{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
     )
+
+
+LLAMA_3_2 = (
+    "{{ bos_token }}"
+    "{% for message in messages %}"
+    "{% if message.role == 'system' and messages[1].content[0].type == 'image' %}"
+    "{{ raise_exception('pictures and a system message cannot stand together') }}{% endif %}"
+    "{{ '<|start_header_id|>' + message.role + '<|end_header_id|>\n\n' }}"
+    "{% for part in message.content %}"
+    "{% if part.type == 'image' %}<|image|>{% else %}{{ part.text | trim }}{% endif %}{% endfor %}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
+)
+"""Llama 3.2 Vision: headers round every role; it refuses a system message before a picture."""

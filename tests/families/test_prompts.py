@@ -16,6 +16,7 @@ from unsee.models.self_check import expected_shared_prefix
 from unsee.sample import Sample
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
+PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "cross_attention_mask")
 
 
 def described(model: Model, shown: list[Sample]) -> str:
@@ -65,7 +66,7 @@ def test_ids_and_pictures_are_those_of_the_processor(model: Model, shown: list[S
         assert item.ids[: item.prompt_length] == tuple(made["input_ids"][0].tolist())
         assert set(batch.inputs) == set(made)
         for name, tensor in made.items():
-            if name not in ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"):
+            if name not in PER_TOKEN:
                 assert torch.equal(batch.inputs[name], tensor), name
             else:
                 assert torch.equal(batch.inputs[name][:, : item.prompt_length], tensor), name

@@ -242,10 +242,12 @@ class Engine:
 
     def generate(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
         """Responses of jobs that wait, prompts of similar length together; yields each finished batch."""
+        apart = self.model.prompter.cross_attends
 
-        def kind(job: Job) -> tuple[int, tuple[int, ...], tuple[str, ...], bool]:
+        def kind(job: Job) -> tuple[int, tuple[int, ...], tuple[str, ...], bool, bool]:
             pictures = tuple(image.sha256 for image in job.beginning.pictures)
-            return job.new_tokens, job.beginning.ids, pictures, job.view.temperature is not None
+            looks = apart and bool(job.view.images)
+            return job.new_tokens, job.beginning.ids, pictures, job.view.temperature is not None, looks
 
         waiting = sorted((job for job in jobs if job.waits), key=lambda job: (kind(job), len(job.ids)))
         size = PROMPTS_PER_QUESTION * self.batch_size
@@ -281,7 +283,7 @@ class Engine:
         ids = torch.tensor([[pad] * (length - len(job.ids)) + list(job.ids) for job in jobs])
         seen = torch.tensor([[0] * (length - len(job.ids)) + [1] * len(job.ids) for job in jobs])
         inputs = {"input_ids": ids, "attention_mask": seen, **token_types(ids, prompter)}
-        inputs |= picture_inputs([job.view.images for job in jobs], prompter)
+        inputs |= picture_inputs([job.view.images for job in jobs], prompter, ids)
         # Written out, because values left open are filled in from the checkpoint's own generation settings.
         config = GenerationConfig(
             max_new_tokens=new_tokens,

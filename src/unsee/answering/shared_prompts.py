@@ -82,6 +82,6 @@ class SharedPrompt:
         cache: Any = None,
     ) -> Any:
         inputs = {"input_ids": ids, "attention_mask": seen} | ({} if places is None else {"position_ids": places})
-        inputs |= token_types(ids, self.model.prompter) | picture_inputs(pictures, self.model.prompter)
+        inputs |= token_types(ids, self.model.prompter) | picture_inputs(pictures, self.model.prompter, ids)
         inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
         return self.model.base(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)

@@ -81,6 +81,8 @@ class Group:
             TrainingError: a fact diverged.
             UnlikeAloneError: facts of this method and model must be trained alone.
         """
+        if self.model.prompter.cross_attends:
+            raise UnlikeAloneError  # rows with and without pictures go through such networks apart
         options = replace(self.facts[0].options, max_grad_norm=None)
         data = JointData(self.model, self.facts, self.method)
         with self.stack.installed(), self._fixed_layers.installed():

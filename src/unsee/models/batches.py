@@ -9,7 +9,7 @@ conversation): the same for packed and plain rows, so no loss ever asks how its 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from unsee.models.cross_attention import pictures_of_rows, rows_apart, rows_of
 from unsee.models.prompts import ROW_TOKENS
 
 if TYPE_CHECKING:
@@ -51,6 +52,25 @@ class Batch:
     def counts(self) -> Tensor:
         """Number of counted tokens per conversation, [size]."""
         return torch.bincount(self.owner, minlength=self.size)
+
+    def passes(self) -> list[tuple[Tensor, Batch]]:
+        """What goes through the network together: (numbers of its edges, the part); one part for most networks."""
+        groups = rows_apart(self.inputs)
+        if len(groups) < 2:
+            return [(torch.arange(len(self.row)), self)]
+        parts = []
+        for rows in groups:
+            edges = torch.isin(self.row, rows).nonzero()[:, 0]
+            own = replace(
+                self,
+                inputs=rows_of(self.inputs, rows),
+                row=torch.searchsorted(rows, self.row[edges]),
+                position=self.position[edges],
+                target=self.target[edges],
+                owner=self.owner[edges],
+            )
+            parts.append((edges, own))
+        return parts
 
     def to(self, device: torch.device | str) -> Batch:
         return Batch(
@@ -213,16 +233,17 @@ def collate(
         inputs |= token_types(inputs["input_ids"], prompter, answers_at=answers, lengths=lengths)
     if pack:
         inputs |= token_types(inputs["input_ids"], prompter)
-    inputs |= picture_inputs([row.pictures for row in rows], prompter)
+    inputs |= picture_inputs([row.pictures for row in rows], prompter, inputs["input_ids"])
     return Batch(inputs, at, position, target, owner, size=len(items), keys=tuple(keys))
 
 
-def picture_inputs(pictures: Sequence[Sequence[Any]], prompter: Prompter) -> dict[str, Tensor]:
-    """`pixel_values` and the like of all rows' pictures, in row order."""
-    made = [prompter.picture(image)[1] for row in pictures for image in row]
-    if not made:
-        return {}
-    return {name: _stacked([inputs[name] for inputs in made]) for name in made[0]}
+def picture_inputs(pictures: Sequence[Sequence[ImageRef]], prompter: Prompter, ids: Tensor) -> dict[str, Tensor]:
+    """`pixel_values` and the like of all rows' pictures, in row order; `ids` are the rows' tokens, [rows, tokens]."""
+    made = [[prompter.picture(image)[1] for image in row] for row in pictures]
+    if prompter.cross_attends:
+        return pictures_of_rows(made, ids, prompter.image_token_id)
+    every = [inputs for row in made for inputs in row]
+    return {name: _stacked([inputs[name] for inputs in every]) for name in every[0]} if every else {}
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:

@@ -77,9 +77,18 @@ class Lens:
     def streams(self, batch: Batch, layers: Sequence[int]) -> Tensor:
         """The residual stream at the same positions, [len(layers), edges, width]; raises as `logits` does."""
         self.check(layers)
-        batch = batch.to(self.model.device)
-        with self._reading(batch, layers) as streams:
+        parts = batch.to(self.model.device).passes()
+        streams = torch.cat([self._pass(part, layers) for _, part in parts], dim=1)
+        return streams if len(parts) == 1 else streams[:, torch.cat([edges for edges, _ in parts]).argsort()]
+
+    def _pass(self, batch: Batch, layers: Sequence[int]) -> Tensor:
+        skips = self.model.prompter.cross_attends
+        with self._reading(batch, range(self.layers + 1) if skips else layers) as streams:
             self.model.base.model(**batch.inputs)
+        if skips:
+            # After a layer that looks at pictures and was left out, the stream is what it was before.
+            for layer in range(1, self.layers + 1):
+                streams.setdefault(layer, streams[layer - 1])
         return torch.stack([streams[layer] for layer in layers])
 
     def unembed(self, streams: Tensor) -> Tensor:

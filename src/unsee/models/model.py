@@ -85,6 +85,10 @@ class Model:
     def answer_logits(self, batch: Batch) -> Tensor:
         """Logits of every counted token, [edges, vocabulary] in fp32; other positions never reach the unembedding."""
         batch = batch.to(self.device)
+        parts = batch.passes()
+        if len(parts) > 1:
+            logits = torch.cat([self.answer_logits(part) for _, part in parts])
+            return logits[torch.cat([edges for edges, _ in parts]).argsort()]
         if self._plain_head is False:
             return self.network(**batch.inputs, use_cache=False).logits[batch.row, batch.position].float()
         hidden = self.base.model(**batch.inputs, use_cache=False).last_hidden_state[batch.row, batch.position]

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from unsee.errors import CheckpointError, ConfigError
+from unsee.errors import CheckpointError
+from unsee.models.cross_attention import MASK as CROSS_ATTENTION_MASK
 from unsee.models.special_cases import special_case
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ _SYSTEM, _QUESTION, _ANSWER = "\u241fsystem\u241f", "\u241fquestion\u241f", "\u2
 _CACHED_BYTES = 256 * 2**20
 TOKEN_TYPES = ("token_type_ids", "mm_token_type_ids")
 """Inputs with one number per token, which say what kind of token it is."""
-_CROSS_ATTENTION = "cross_attention_mask"
-_NOT_OF_A_PICTURE = ("input_ids", "attention_mask", "labels", *TOKEN_TYPES)
+_NOT_OF_A_PICTURE = ("input_ids", "attention_mask", "labels", CROSS_ATTENTION_MASK, *TOKEN_TYPES)
 
 ROW_TOKENS = 192
 """Tokens of a packed row: longer rows share more of a picture, shorter ones waste less attention on strangers."""
@@ -211,7 +211,6 @@ class Prompter:
         """Placeholder and model inputs (`pixel_values`, ...) of one picture; recent ones are kept decoded.
 
         Raises:
-            ConfigError: the model does not read pictures as tokens.
             CheckpointError: the processor puts nothing in the place of a picture.
         """
         key = image.sha256
@@ -219,11 +218,6 @@ class Prompter:
             self._pictures.move_to_end(key)
         else:
             made = self._processed(self.image_token, image.open())
-            if _CROSS_ATTENTION in made:
-                raise ConfigError(
-                    f"{type(self.processor).__name__} shows pictures by cross-attention ({_CROSS_ATTENTION}), which batches "
-                    "here do not make; use a model that reads pictures as tokens, or ask without pictures"
-                )
             self._placeholders[key] = self._placeholder(made["input_ids"][0].tolist())
             self._pictures[key] = {name: made[name] for name in made if name not in _NOT_OF_A_PICTURE}
             self._picture_bytes += _size(self._pictures[key])
@@ -256,6 +250,11 @@ class Prompter:
     def blank_placeholder(self) -> Placeholder:
         """What stands for a picture without content."""
         return self._placeholder(self._processed(self.image_token, _blank())["input_ids"][0].tolist())
+
+    @cached_property
+    def cross_attends(self) -> bool:
+        """Whether pictures are looked at by cross-attention instead of being read as tokens."""
+        return CROSS_ATTENTION_MASK in self._processed(self.image_token, _blank())
 
     @cached_property
     def token_types(self) -> Mapping[str, Mapping[int, int]]:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from unsee.errors import UserError
 from unsee.models.batches import Batch, collate
+from unsee.models.cross_attention import MASK as CROSS_ATTENTION_MASK
 from unsee.models.lens import Lens
 from unsee.models.lora import linear_paths
 from unsee.models.reference import evaluating
@@ -35,6 +36,7 @@ TOLERANCE = 1e-4
 """How far log-probabilities of two ways may lie apart in single precision."""
 
 _QUESTION, _ANSWER, _OTHER_ANSWER = "What is it?", "tea", "A red dog"
+_CROSS_ATTENTION = "the model looks at pictures by cross-attention, with a mask of its own for every row"
 _OWN_WAY = "answers in shared rows differ from those alone: the model places or masks the tokens of a picture its own way"
 # What networks and processors raise where they are asked for something they cannot do.
 _PROBING_FAILED = (UserError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, NotImplementedError)
@@ -111,7 +113,10 @@ def expected_shared_prefix(network: PreTrainedModel) -> Feature:
 
     Networks that want a type of every token place or mask those of pictures their own way.
     """
-    if {"token_type_ids", "mm_token_type_ids"} & signature(network.forward).parameters.keys():
+    taken = signature(network.forward).parameters.keys()
+    if CROSS_ATTENTION_MASK in taken:
+        return Feature(False, _CROSS_ATTENTION)
+    if {"token_type_ids", "mm_token_type_ids"} & taken:
         return Feature(False, _OWN_WAY)
     return Feature(True)
 
@@ -207,7 +212,8 @@ def _check_pictures(model: Model) -> None:
         raise _Missing("two pictures of one size have different places in the prompt")
     start = prompter.picture_places(one.ids, one.pictures)[0].start
     first, second = _logits(model, one), _logits(model, other)
-    if _apart(first[:start], second[:start], _dtype(model)):
+    # Cross-attention of the published networks lets tokens before a picture see all of it.
+    if not prompter.cross_attends and _apart(first[:start], second[:start], _dtype(model)):
         raise _Missing("a picture changes what the model says before it")
     after = slice(one.prompt_length - 1, None)
     if not (first[after] - second[after]).abs().max() > 0:
@@ -220,6 +226,8 @@ def _check_pictures(model: Model) -> None:
 
 def _check_shared_prefix(model: Model) -> None:
     prompter, (one, _, other) = model.prompter, _pictures()
+    if prompter.cross_attends:
+        raise _Missing(_CROSS_ATTENTION)
     asked = [(_QUESTION, _ANSWER, [one]), ("What colour is it?", _OTHER_ANSWER, [one]), (_QUESTION, _OTHER_ANSWER, [one])]
     asked += [(_QUESTION, _ANSWER, [other]), (_QUESTION, _ANSWER, [])]
     items = [prompter.encode(question, answer, images=pictures) for question, answer, pictures in asked]
