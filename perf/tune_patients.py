@@ -25,7 +25,7 @@ from unsee.run_folder import RunFolder
 RECORD = Path(__file__).with_name("tuned_patients.json")
 BENCHMARK = "patients-tuning"
 METHODS: tuple[str, ...] = tuple(PRESETS[BENCHMARK]["unlearn"]["methods"])
-GRID: Grid = {"learning_rate": (2.5e-4, 5e-4, 1e-3, 2e-3), "epochs": (2,)}
+GRID: Grid = {"learning_rate": (5e-4, 1e-3, 2e-3), "epochs": (2,)}
 SCORE, PARTS = "ues_r", ("ues_removal", "ues_preservation")
 
 

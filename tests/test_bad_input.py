@@ -295,3 +295,9 @@ def test_a_photo_is_turned_as_its_camera_noted() -> None:
     upright.rotate(90, expand=True).save(buffer, format="PNG", exif=notes)
     assert ImageChops.difference(ImageRef.from_bytes(buffer.getvalue()).open(), upright).getbbox() is None
     assert ImageChops.difference(ImageRef.from_image(upright).open(), upright).getbbox() is None
+
+
+def test_a_place_where_no_folder_can_be_made(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The system says of its own folders that the new one does not exist."""
+    assert main(["run", str(place / "small.toml"), "--out", "/proc/unsee/run"]) == WRONG_INPUT
+    assert_one_line(capsys.readouterr().err, "cannot write /proc/unsee/run: no folder can be made there")

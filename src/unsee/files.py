@@ -36,7 +36,7 @@ class StorageError(UserError):
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file or nothing: aside, flushed to disk, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     aside = path.with_name(f".{path.name}{_ASIDE}")
     with aside.open("wb") as stream:
         stream.write(data)
@@ -125,7 +125,7 @@ def read_parquet(path: Path, *, schema: pl.Schema, remedy: str, columns: Sequenc
 
 def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
     """Let `fill` write into a folder aside, then put it in place of `path` in one rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     aside = path.with_name(f".{path.name}{_ASIDE}")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
@@ -145,6 +145,14 @@ def remove_leftovers(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        # Where the system makes its own files, such as /proc, it says that the new folder does not exist.
+        raise StorageError(f"cannot write {folder}: no folder can be made there; choose another folder with --out") from error
 
 
 def _sync(path: Path) -> None:
@@ -170,7 +178,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     """
     import fcntl
 
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     with (folder / ".lock").open("a") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

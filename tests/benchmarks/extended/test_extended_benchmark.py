@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -235,3 +236,22 @@ def test_a_damaged_folder_is_refused(tmp_path: Path) -> None:
     picture.write_bytes(picture.read_bytes() + b"x")
     with pytest.raises(DataError, match="was changed"):
         load_benchmark(out)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ('{"id": "x"}\n', r"variants\.jsonl, line 1 is no row of ours \(no key 'failed'\); make the folder again"),
+        ("[1]\n", r"variants\.jsonl, line 1 is no row of ours \(.*\); make the folder again"),
+        ("{\n", r"variants\.jsonl, line 1 is no row of ours \(Expecting .*\); make the folder again"),
+        (None, r"variants\.jsonl cannot be read \(No such file or directory\)"),
+    ],
+)
+def test_a_damaged_row_is_named(offline: tuple[Path, Extension], tmp_path: Path, damage: str | None, says: str) -> None:
+    """Also before the whole folder is read, when an experiment chooses its attacks."""
+    shutil.copytree(offline[0], tmp_path / "spoilt")
+    (tmp_path / "spoilt/variants.jsonl").unlink()
+    if damage is not None:
+        (tmp_path / "spoilt/variants.jsonl").write_text(damage)
+    with pytest.raises(DataError, match=says):
+        hardest_levels(tmp_path / "spoilt")

@@ -134,14 +134,11 @@ def hardest_levels(folder: Path, *, facts: int | None = None) -> dict[Axis, Leve
         DataError: the folder's facts or variants cannot be read.
     """
     there: dict[tuple[str, Level], set[str]] = defaultdict(set)
-    deleted = (row["id"] for row in _rows(folder / FACTS) if row["role"] == "delete")
-    try:
-        asked = set(islice(deleted, facts))
-        for row in _rows(folder / VARIANTS):
-            if not row["failed"] and row["kind"] in ("question", "image") and row["fact"] in asked:
-                there[row["kind"], row["grade"]].add(row["fact"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{FACTS} or {VARIANTS} of {folder} cannot be read ({error}); make the folder again") from error
+    deleted = (row["id"] for row in _rows(folder / FACTS, "id", "role") if row["role"] == "delete")
+    asked = set(islice(deleted, facts))
+    for row in _rows(folder / VARIANTS, "failed", "kind", "fact", "grade"):
+        if not row["failed"] and row["kind"] in ("question", "image") and row["fact"] in asked:
+            there[row["kind"], row["grade"]].add(row["fact"])
     found: dict[Axis, Level] = {}
     axes: tuple[Axis, ...] = ("question", "image", "both")
     for axis in axes:
@@ -154,6 +151,20 @@ def hardest_levels(folder: Path, *, facts: int | None = None) -> dict[Axis, Leve
     return found
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
-        yield from map(json.loads, lines)
+def _rows(path: Path, *keys: str) -> Iterator[dict[str, Any]]:
+    """These keys of a file's rows."""
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield _row(line, keys, where=f"{path}, line {number}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', error)}); make the folder again") from error
+
+
+def _row(line: str, keys: Sequence[str], *, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+        return {key: row[key] for key in keys}
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        reason = f"no key {error}" if isinstance(error, KeyError) else error
+        raise DataError(f"{where} is no row of ours ({reason}); make the folder again") from error
