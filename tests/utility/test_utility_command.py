@@ -183,6 +183,29 @@ def test_the_report_has_a_table_of_its_own(run: Path, cells: dict[str, str]) -> 
     assert before.count('type="radio"') == page.count('type="radio"')  # a harness is no protocol of ours
 
 
+def test_terminal_and_comparison_show_it_too(
+    run: Path, cells: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows of a run without measurements are left out of the comparison's table."""
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    assert main(["report", str(run)]) == 0
+    assert "general benchmarks" not in capsys.readouterr().out
+    for name, share in (("npo", 0.71), ("vanilla", 0.86)):
+        change = renamed("pope", pope_accuracy__none=share, pope_accuracy_stderr__none=0.01)
+        recorded("lmms-eval", run.parent / "results" / cells[name], model=f"models/{cells[name]}", change=change)
+    assert main(["utility", str(run), "--results", str(run.parent / "results")]) == 0
+    capsys.readouterr()
+    assert main(["report", str(run)]) == 0
+    shown = capsys.readouterr().out
+    shown = shown[shown.index("general benchmarks") :]
+    assert "POPE" in shown and shown.index("86") < shown.index("71") and "84\u201388" in shown
+    assert main(["report", str(other), str(run), "--out", str(tmp_path / "both.html")]) == 0
+    page = (tmp_path / "both.html").read_text()
+    table = page[page.index('data-name="comparison-utility"') :]
+    table = table[: table.index("</table>")]
+    assert ">86" in table and ">71" in table and table.count("<tr") == 1 + 2
+
+
 def test_a_harness_is_run_and_its_results_are_kept(run: Path, cells: dict[str, str], tmp_path: Path) -> None:
     adapter = (run / "cells" / cells["npo"] / "adapter").resolve()
     made = measured(tmp_path / "made", str(adapter))

@@ -18,6 +18,7 @@ from unsee.report.single_cells import without_single_facts
 from unsee.report.single_facts import fact_tables
 from unsee.report.sources import Source, Sources, switches, which_title
 from unsee.report.trade_offs import axes, axis_switch, trade_off_panels
+from unsee.report.utility import utility_panels
 
 _NAMED_ELSEWHERE = ("name",)
 
@@ -71,6 +72,7 @@ def comparison_page(sources: Sources) -> dict[str, Any]:
         "still": which_title(requested.choices[0]) if requested.choices else "",
         "summary": summary_panels(requested),
         "paper": paper_panels(requested),
+        "utility": utility_panels(requested),
         "axis": axis,
         "trade_off": trade_off_panels(requested),
         "settings": _settings(sources),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unsee.metrics.alarm import contaminated
+from unsee.metrics.utility import is_utility
 from unsee.report.attack_console import print_attacks
 from unsee.report.console_tables import FEW, has_few, remarks, results_table
 from unsee.report.headline import headline
@@ -52,6 +53,7 @@ def print_table(run: Path | str, *, console: Console | None = None) -> None:
     alarms = contaminated(data.results)
     if not _print_medical(data, console=console, contaminated=bool(alarms)):
         _print_people(data, console=console, contaminated=bool(alarms))
+    _print_general(data, console=console)
     for cell, count in alarms.items():
         console.print(Text(f"Contamination alarm: {cell} knows more than guessing explains ({count} alarms).", style="bold"))
 
@@ -85,6 +87,27 @@ def _print_people(data: RunData, *, console: Console, contaminated: bool) -> Non
             console.print(Text(FEW, style="dim"))
     top = headline(listed[0] if listed else [], demo=data.is_demo, contaminated=contaminated)
     console.print(Text(f"{top.title} {top.note}"))
+
+
+def _print_general(data: RunData, *, console: Console) -> None:
+    """What harnesses measured, where they did."""
+    if not data.results.select(is_utility().any()).item():
+        return
+    from rich.text import Text
+
+    # As for medical runs.
+    from unsee.report.sources import Source, Sources
+    from unsee.report.utility import GeneralAbility
+
+    ability = GeneralAbility(Sources([Source(data)], data.name))
+    columns = [(heading.title, heading.key) for heading in ability.headings]
+    for scope in scopes(data.results):
+        found = ability.rows(scope)
+        # A title of the table itself would be broken to the width of its few columns.
+        console.print(Text(f"{data.name}: {scope.title}, general benchmarks", style="italic"))
+        console.print(results_table(found, columns, title="", width=console.width))
+        for line in remarks(found, columns):
+            console.print(Text(line))
 
 
 def _in_percent(row: Row) -> Row:

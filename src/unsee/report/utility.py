@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import polars as pl
 
 from unsee.metrics.utility import is_utility
 from unsee.report.columns import Unit
-from unsee.report.main_table import KEYS, Slice, as_rows, over_seeds, rows, with_row_names
+from unsee.report.main_table import KEYS, Row, Scope, Slice, as_rows, over_seeds, with_row_names
 from unsee.report.panels import Panel
 from unsee.report.sources import Sources
 from unsee.report.tables import Body, Heading, Table, line_of
 from unsee.utility.known import BENCHMARKS, benchmark_of
 
-if TYPE_CHECKING:
-    import polars as pl
-
 _KEY = ("protocol", "task", "metric", "view")
 
 
-def utility_panels(sources: Sources) -> list[Panel]:
-    """A table of what harnesses measured of the first run; nothing where none was asked.
+class GeneralAbility:
+    """What harnesses measured of the models of some runs.
 
-    Of a benchmark that papers report it shows their metric, of other tasks every metric; parts of a benchmark are left out.
+    Of a benchmark that papers report it holds their metric, of other tasks every metric; parts of a benchmark are left out.
+
+    Attributes:
+        headings: columns; none where nothing was measured.
     """
-    measured = with_row_names(sources.runs[0].run.results.filter(is_utility()))
-    headings = _headings(measured)
-    if not headings:
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        measured = [with_row_names(source.run.results.filter(is_utility())) for source in sources.runs]
+        found = _headings(pl.concat(measured))
+        self.headings = list(found.values())
+        self._tables = [_values(one, found) if found else one for one in measured]
+
+    def rows(self, scope: Scope) -> list[Row]:
+        """Models of one request that were measured."""
+        tables = {id(source): table for source, table in zip(self._sources.runs, self._tables, strict=True)}
+        listed = self._sources.rows(scope, Slice(None, None, None), table_of=lambda source: tables[id(source)])
+        return [row for row in listed if row.cells]
+
+
+def utility_panels(sources: Sources) -> list[Panel]:
+    """A table of what harnesses measured; nothing where none was asked."""
+    ability = GeneralAbility(sources)
+    if not ability.headings:
         return []
-    table = _values(measured, headings)
     bodies = [
-        Body(
-            scope.title,
-            sources.scope_keys(scope),
-            [line_of(row, scope.scenario) for row in rows(table, scope, Slice(None, None, None)) if row.cells],
-        )
+        Body(scope.title, sources.scope_keys(scope), [line_of(row, scope.scenario) for row in ability.rows(scope)])
         for scope in sources.requests
     ]
-    return [
-        Panel({}, table=Table(f"{sources.name}-utility", "General benchmarks", "by harness", list(headings.values()), bodies))
-    ]
+    table = Table(f"{sources.name}-utility", "General benchmarks", "by harness", ability.headings, bodies)
+    return [Panel({}, table=table)]
 
 
 def _headings(measured: pl.DataFrame) -> dict[tuple[str, str, str, str | None], Heading]:
@@ -61,8 +71,6 @@ def _headings(measured: pl.DataFrame) -> dict[tuple[str, str, str, str | None], 
 
 def _values(measured: pl.DataFrame, headings: dict[tuple[str, str, str, str | None], Heading]) -> pl.DataFrame:
     """The columns of a main table, the same for every choice of answers."""
-    import polars as pl
-
     parts = []
     for place, heading in headings.items():
         here = pl.all_horizontal(pl.col(name).eq_missing(pl.lit(value)) for name, value in zip(_KEY, place, strict=True))
