@@ -10,8 +10,9 @@ import torch
 from builders import FAMILIES, build
 from unsee.cli import main
 from unsee.models.batches import collate
-from unsee.models.cross_attention import MASK, rows_apart
+from unsee.models.cross_attention import rows_apart
 from unsee.models.model import Model
+from unsee.models.prompts import CROSS_ATTENTION_MASK as MASK
 from unsee.models.prompts import Encoded
 from unsee.models.questions import encode_samples
 from unsee.sample import Sample

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MASK = "cross_attention_mask"
-"""Name of the network's input that says what sees which tile, [rows, tokens, pictures, tiles]."""
+from unsee.models.prompts import CROSS_ATTENTION_MASK as MASK
+
 _TILES = "aspect_ratio_mask"
 
 

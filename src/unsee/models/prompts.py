@@ -16,7 +16,6 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from unsee.errors import CheckpointError
-from unsee.models.cross_attention import MASK as CROSS_ATTENTION_MASK
 from unsee.models.special_cases import special_case
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ _SYSTEM, _QUESTION, _ANSWER = "\u241fsystem\u241f", "\u241fquestion\u241f", "\u2
 _CACHED_BYTES = 256 * 2**20
 TOKEN_TYPES = ("token_type_ids", "mm_token_type_ids")
 """Inputs with one number per token, which say what kind of token it is."""
+CROSS_ATTENTION_MASK = "cross_attention_mask"
+"""Says which token sees which part of a picture, [rows, tokens, pictures, tiles], where the network looks at pictures so."""
 _NOT_OF_A_PICTURE = ("input_ids", "attention_mask", "labels", CROSS_ATTENTION_MASK, *TOKEN_TYPES)
 
 ROW_TOKENS = 192

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from unsee.errors import UserError
 from unsee.models.batches import Batch, collate
-from unsee.models.cross_attention import MASK as CROSS_ATTENTION_MASK
 from unsee.models.lens import Lens
 from unsee.models.lora import linear_paths
+from unsee.models.prompts import CROSS_ATTENTION_MASK
 from unsee.models.reference import evaluating
 
 if TYPE_CHECKING:
