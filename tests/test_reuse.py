@@ -13,6 +13,10 @@ from polars.testing import assert_frame_equal
 from unsee.errors import ConfigError, DataError
 from unsee.experiment import Experiment
 from unsee.experiment_tables import StatesTable
+from unsee.files import write_json
+from unsee.learned_models import LearnedName
+from unsee.reuse import _same_model
+from unsee.run_folder import RunFolder
 from unsee.runs import Run, run
 
 
@@ -68,3 +72,15 @@ def test_what_cannot_be_a_source_is_refused(
         run(experiment, out=finished.folder, reuse=[finished.folder])
     with pytest.raises(DataError, match="is no run folder"):
         run(narrower, out=tmp_path / "out", reuse=[tmp_path / "nothing"])
+
+
+def test_a_gold_that_is_given_is_not_taken_for_vanilla(tmp_path: Path) -> None:
+    """Where nothing is taught, the same stands beside both; a gold that was only linked there is unfinished."""
+    source = RunFolder(tmp_path)
+    wanted = LearnedName("vanilla", None, 0, 0), LearnedName("gold", None, 0, 0, is_gold=True)
+    for one in wanted:
+        write_json(source.model(one.name) / "learned.json", {"ratio": None, "draw": 0, "seed": 0})
+        source.mark_done(source.model(one.name), {})
+    assert [_same_model(source, one) for one in wanted] == [source.model("vanilla"), source.model("gold")]
+    (source.model("gold") / "DONE").unlink()
+    assert [_same_model(source, one) for one in wanted] == [source.model("vanilla"), None]
