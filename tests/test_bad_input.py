@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,10 @@ from run_fixtures import assert_one_line, write_small_run
 from unsee.cli import main
 from unsee.errors import UserError
 from unsee.experiment import Experiment
+from unsee.files import StorageError, write_text
 from unsee.models.checkpoints import load_checkpoint
 from unsee.models.loading import load_model
+from unsee.report.export import export_page
 from unsee.run_folder import RunFolder
 from unsee.sample import ImageRef
 
@@ -301,3 +304,12 @@ def test_a_place_where_no_folder_can_be_made(place: Path, capsys: pytest.Capture
     """The system says of its own folders that the new one does not exist."""
     assert main(["run", str(place / "small.toml"), "--out", "/proc/unsee/run"]) == WRONG_INPUT
     assert_one_line(capsys.readouterr().err, "cannot write /proc/unsee/run: no folder can be made there")
+
+
+def test_such_a_place_for_what_a_finished_run_gives(place: Path) -> None:
+    model = load_checkpoint(place / "model")
+    for work in (partial(write_text, Path("/proc/unsee/report.html"), ""), partial(model.save, Path("/proc/unsee/model"))):
+        with pytest.raises(StorageError, match="cannot write /proc/unsee: no folder can be made there"):
+            work()
+    with pytest.raises(StorageError, match="cannot write /proc/unsee: no folder can be made there"):
+        export_page({}, Path("/proc/unsee"))

@@ -79,7 +79,7 @@ def test_a_machine_that_dies_costs_no_cell(
 @needs_ray
 def test_what_a_cell_asks_for_must_be_there(experiment: Experiment, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no machine of the cluster has 4096 CPUs and 0 GPUs for a cell"):
-        run(experiment, out=tmp_path / "run", cluster=Cluster(cpus_per_cell=4096))
+        run(experiment, out=tmp_path / "run", executor=Cluster(cpus_per_cell=4096))
     assert not (tmp_path / "run").exists()
 
 

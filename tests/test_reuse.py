@@ -75,7 +75,7 @@ def test_what_cannot_be_a_source_is_refused(
 
 
 def test_a_gold_that_is_given_is_not_taken_for_vanilla(tmp_path: Path) -> None:
-    """Where nothing is taught, the same stands beside both; a gold that was only linked there is unfinished."""
+    """Where nothing is taught, the same stands beside both. What was only linked there, its gate unasked, can be linked on."""
     source = RunFolder(tmp_path)
     wanted = LearnedName("vanilla", None, 0, 0), LearnedName("gold", None, 0, 0, is_gold=True)
     for one in wanted:
@@ -83,4 +83,4 @@ def test_a_gold_that_is_given_is_not_taken_for_vanilla(tmp_path: Path) -> None:
         source.mark_done(source.model(one.name), {})
     assert [_same_model(source, one) for one in wanted] == [source.model("vanilla"), source.model("gold")]
     (source.model("gold") / "DONE").unlink()
-    assert [_same_model(source, one) for one in wanted] == [source.model("vanilla"), None]
+    assert [_same_model(source, one) for one in wanted] == [source.model("vanilla"), source.model("gold")]

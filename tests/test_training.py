@@ -362,6 +362,20 @@ def test_stop_rules(model, samples, tmp_path, values, stop, steps, reason):
     assert probed == [step for step in (2, 4, 6, 7) if step <= steps]
 
 
+@pytest.mark.parametrize(("steps", "stop", "looks"), [(8, None, 3), (60, None, 11), (60, StopRule(target=0.0), 13)])
+def test_how_often_a_probe_looks_by_default(model, samples, tmp_path, steps, stop, looks):
+    """Every five steps where a stop rule depends on it, else ten times along the run."""
+    seen = []
+
+    def probe(_):
+        seen.append(1)
+        return {"probe_forget": 0.5, "probe_retain": 0.5}
+
+    made, options = attach(model, Scope(rank=2, layers=(0,))), replace(FAST, steps=steps)
+    train(made, load_method("ga"), forget=samples[:1], options=options, probe=probe, stop=stop, log=tmp_path / "train.jsonl")
+    assert len(seen) == looks
+
+
 @dataclass(frozen=True)
 class InterruptedAscent(Method):
     """Ascent that is interrupted once, at a given place of a given step."""

@@ -36,7 +36,7 @@ from unsee.command_line import (
 from unsee.errors import ConfigError
 
 if TYPE_CHECKING:
-    from unsee.cluster import Cluster
+    from unsee.executors import Executor
     from unsee.experiment import Experiment
 
 
@@ -101,6 +101,7 @@ def run(
     only: Many = (),
     reuse: Folders = (),
     set_: Overrides = (),
+    workers: Count = None,
     executor: Annotated[Literal["ray"] | None, tyro.conf.arg(metavar="ray")] = None,
     address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None,
     cpus_per_cell: Count = None,
@@ -129,6 +130,8 @@ def run(
         only: compute only cells whose id matches a pattern such as 'npo-*', and their vanilla and gold.
         reuse: other run folders, whose learned models and cells are taken over where they are the same.
         set_: override a setting, for example npo.beta=0.1 or learn.epochs=10.
+        workers: cells computed at once, in processes that share the cores; by default as many as cores and memory bear for
+            embedded models, else one after the other.
         executor: compute cells side by side on a Ray cluster whose machines share the run folder.
         address: of the cluster's head node, or auto; without it Ray starts on this machine, for this run.
         cpus_per_cell: cores that a cell asks the cluster for, 1 by default.
@@ -151,28 +154,33 @@ def run(
         tables["attack"] = {"attacks": list(attacks)}
     if data is not None and benchmark is not None and (Path(benchmark).is_dir() or benchmark == BenchmarkTable.name):
         raise ConfigError(f"--benchmark {benchmark} takes no --data; name a benchmark that has files, such as mllmu-bench")
-    chosen: dict[str, Any] = {"path": None if data is None else str(data), "test_image": test_image, "facts": facts}
-    chosen |= {"hub": hub or None, "skip_invalid": skip_invalid or None}
-    tables["benchmark"] = {key: value for key, value in chosen.items() if value is not None}
+    source: dict[str, Any] = {"path": None if data is None else str(data), "test_image": test_image, "facts": facts}
+    source |= {"hub": hub or None, "skip_invalid": skip_invalid or None}
+    tables["benchmark"] = {key: value for key, value in source.items() if value is not None}
     if benchmark is not None:
         folder = {"name": BenchmarkTable.name, "path": benchmark}
         tables["benchmark"] |= folder if Path(benchmark).is_dir() else {"name": benchmark}
         if experiment is None and name is None:
             tables["name"] = Path(benchmark).resolve().name if Path(benchmark).is_dir() else benchmark
-    cluster = _cluster(executor, {"address": address, "cpus_per_cell": cpus_per_cell, "gpus_per_cell": gpus_per_cell})
+    of_cluster = {"address": address, "cpus_per_cell": cpus_per_cell, "gpus_per_cell": gpus_per_cell}
+    chosen = _executor(executor, workers, {key: value for key, value in of_cluster.items() if value is not None})
     read = read_experiment(experiment, tables=tables, overrides=set_)
-    return _run(
-        read, out=out or Path("runs") / read.name, only=only, reuse=reuse, cluster=cluster, dry_run=dry_run, memory=memory
-    )
+    out = out or Path("runs") / read.name
+    return _run(read, out=out, only=only, reuse=reuse, workers=workers, executor=chosen, dry_run=dry_run, memory=memory)
 
 
-def _cluster(executor: str | None, options: Mapping[str, Any]) -> Cluster | None:
+def _executor(kind: str | None, workers: int | None, of_cluster: Mapping[str, Any]) -> Executor | None:
+    """What the flags ask for; None for one cell after the other, and where they ask for nothing."""
     from unsee.cluster import Cluster
+    from unsee.workers import Workers
 
-    given = {name: value for name, value in options.items() if value is not None}
-    if executor is None and given:
-        raise ConfigError(f"--{next(iter(given)).replace('_', '-')} has no effect without --executor ray; add it")
-    return None if executor is None else Cluster(**given)
+    if kind is None and of_cluster:
+        raise ConfigError(f"--{next(iter(of_cluster)).replace('_', '-')} has no effect without --executor ray; add it")
+    if kind is not None and workers is not None:
+        raise ConfigError("--workers are processes of this machine, and --executor ray places cells itself; leave one out")
+    if kind is not None:
+        return Cluster(**of_cluster)
+    return None if workers in (None, 1) else Workers(workers)
 
 
 def _run(
@@ -181,12 +189,14 @@ def _run(
     out: Path,
     only: tuple[str, ...] = (),
     reuse: tuple[Path, ...] = (),
-    cluster: Cluster | None = None,
+    workers: int | None = None,
+    executor: Executor | None = None,
     dry_run: bool = False,
     memory: str | None = None,
 ) -> int:
     from unsee.progress import ConsoleDisplay
     from unsee.runs import run
+    from unsee.workers import Workers, usual_workers
 
     screen = console()
     room = given_memory(memory, dry_run=dry_run)
@@ -195,7 +205,9 @@ def _run(
 
         say(*plan_run(experiment, out=out, only=only, memory=room))
         return DONE
-    done = run(experiment, out=out, only=only, reuse=reuse, display=ConsoleDisplay(screen), cluster=cluster)
+    if executor is None and workers is None and (count := usual_workers(experiment)) > 1:
+        executor = Workers(count)
+    done = run(experiment, out=out, only=only, reuse=reuse, display=ConsoleDisplay(screen), executor=executor)
     from unsee.report.console import print_table
 
     print_table(out, console=screen)

@@ -76,9 +76,9 @@ def run_command(
         shared: commands that several processes can share.
     """
     try:
-        _quiet_libraries()
+        quiet_libraries()
         with warnings.catch_warnings(), _silent_unless_main():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = show_warning
             processes.connect()
             if processes.count() > 1 and arguments and arguments[0] in commands and arguments[0] not in shared:
                 raise UserError(
@@ -226,13 +226,13 @@ def _message(box: str) -> str:
     return text[:1].lower() + text[1:] if text else "the arguments cannot be understood"
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+def show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """Our own warnings as a line; those of libraries are for developers."""
     if category is UserWarning and processes.is_main():
         _line(sys.stderr, f"unsee: warning: {message}")
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """No network and no chatter unless asked for; set before the libraries load."""
     from unsee.benchmarks.mllmu_bench.hub import OFFLINE, OFFLINE_UNLESS_ASKED
 

@@ -36,7 +36,7 @@ class StorageError(UserError):
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a whole file or nothing: aside, flushed to disk, then renamed."""
-    _make(path.parent)
+    make_folder(path.parent)
     aside = path.with_name(f".{path.name}{_ASIDE}")
     with aside.open("wb") as stream:
         stream.write(data)
@@ -125,7 +125,7 @@ def read_parquet(path: Path, *, schema: pl.Schema, remedy: str, columns: Sequenc
 
 def write_folder(path: Path, fill: Callable[[Path], object]) -> None:
     """Let `fill` write into a folder aside, then put it in place of `path` in one rename."""
-    _make(path.parent)
+    make_folder(path.parent)
     aside = path.with_name(f".{path.name}{_ASIDE}")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
@@ -147,7 +147,12 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are missing.
+
+    Raises:
+        StorageError: none can be made there.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileNotFoundError as error:
@@ -178,7 +183,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     """
     import fcntl
 
-    _make(folder)
+    make_folder(folder)
     with (folder / ".lock").open("a") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -58,7 +58,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 """Benchmark -> table -> settings."""
 _CREATURE_NAMES = frozenset(name for name, preset in PRESETS.items() if preset is _CREATURES)
 """Only models that were taught the creatures know facts about them."""
-_DRAWN_PATIENTS = ("patients", "patients-tuning")
+_DRAWN_PATIENTS = frozenset(name for name, preset in PRESETS.items() if preset is _PATIENTS)
 """Their pictures are read by the embedded model that was taught to; a table of the user's own has others."""
 _GUARDS = {name: _MEDICAL_GUARD if "scenarios" in preset["unlearn"] else _FACT_GUARD for name, preset in PRESETS.items()}
 

@@ -33,9 +33,16 @@ class Display:
     def say(self, text: str) -> None:
         """One line about a phase."""
 
-    def stage(self, label: str) -> Advance:
-        """A new stage of the job; the result is called with (done, total)."""
+    def stage(self, label: str, *, of: str = "") -> Advance:
+        """A new stage of the job; the result is called with (done, total).
+
+        Args:
+            of: which of several jobs at once; `ended` takes its stage down.
+        """
         return lambda done, total: None
+
+    def ended(self, of: str) -> None:
+        """One of several jobs at once has ended."""
 
 
 class ConsoleDisplay(Display):
@@ -48,7 +55,7 @@ class ConsoleDisplay(Display):
         self._began = 0.0
         self._bars: Progress | None = None
         self._overall: TaskID | None = None
-        self._stage: TaskID | None = None
+        self._stages: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -74,7 +81,7 @@ class ConsoleDisplay(Display):
         self._jobs, self._number, self._began = jobs, 0, time.monotonic()
         if self._bars is not None:
             self._overall = self._bars.add_task("starting", total=jobs, remark="")
-            self._stage = self._bars.add_task("", total=1, remark="")
+            self._stages = {}
 
     def job(self, title: str) -> None:
         self._number += 1
@@ -88,11 +95,14 @@ class ConsoleDisplay(Display):
     def say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def stage(self, label: str) -> Advance:
-        bars, task = self._bars, self._stage
-        if bars is None or task is None:
+    def stage(self, label: str, *, of: str = "") -> Advance:
+        bars = self._bars
+        if bars is None or self._overall is None:
             return lambda done, total: None
-        bars.reset(task, description=f"  {label}", total=1, remark="")
+        if of not in self._stages:
+            self._stages[of] = bars.add_task("", total=1, remark="")
+        task = self._stages[of]
+        bars.reset(task, description=f"  {of}: {label}" if of else f"  {label}", total=1, remark="")
         began, first = time.monotonic(), -1
 
         def advance(done: int, total: int) -> None:
@@ -104,6 +114,11 @@ class ConsoleDisplay(Display):
             bars.update(task, completed=done, total=max(total, 1), remark=remark)
 
         return advance
+
+    def ended(self, of: str) -> None:
+        task = self._stages.pop(of, None)
+        if self._bars is not None and task is not None:
+            self._bars.remove_task(task)
 
     def _time_left(self) -> str:
         done = self._number - 1

@@ -90,10 +90,10 @@ def _recipe(experiment: Experiment) -> dict[str, Any]:
 
 
 def _same_model(source: RunFolder, wanted: LearnedName) -> Path | None:
-    """A finished model of the source that was not taught the same subjects, with the same seed."""
+    """A learned model of the source that was not taught the same subjects, with the same seed; its gate may be unfinished."""
     for home in sorted((source.path / "models").glob("*")):
         # A gold model that is given was taught elsewhere and differs from vanilla in nothing that is written beside it.
-        if home.name.startswith(".") or home.name.startswith("gold") != wanted.is_gold or not source.is_done(home):
+        if home.name.startswith(".") or home.name.startswith("gold") != wanted.is_gold:
             continue
         facts = source.learned_facts(home.name)
         if (facts.get("ratio"), facts.get("draw"), facts.get("seed")) == (wanted.ratio, wanted.draw, wanted.seed):

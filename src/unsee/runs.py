@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from unsee.benchmarks.base import Benchmark
-    from unsee.cluster import Cluster
+    from unsee.executors import Executor
     from unsee.models.model import Model
     from unsee.sample import Sample
     from unsee.training_state import Waypoints
@@ -77,7 +77,7 @@ def run(
     only: Sequence[str] = (),
     reuse: Sequence[Path | str] = (),
     display: Display | None = None,
-    cluster: Cluster | None = None,
+    executor: Executor | None = None,
 ) -> Run:
     """Compute an experiment's cells, score them and write the report.
 
@@ -87,7 +87,7 @@ def run(
         only: patterns of cell ids (`npo-*`); the vanilla and gold they are judged against come along.
         reuse: other run folders, whose learned models and cells are taken over where they are the same.
         display: shows progress; nothing is shown without it.
-        cluster: where cells are computed; one after the other in this process without it.
+        executor: computes cells side by side; one after the other in this process without it.
 
     Raises:
         UserError: settings, data, model or folder cannot be used. The disk's troubles are `StorageError`.
@@ -98,7 +98,7 @@ def run(
     try:
         with display or Display() as shown:
             # What cannot work must leave no folder behind that later stands in the way.
-            runner = CellRunner(experiment, folder, chosen, shown, [Path(place) for place in reuse], cluster)
+            runner = CellRunner(experiment, folder, chosen, shown, [Path(place) for place in reuse], executor)
             runner.check()
             with runner.computing(), only_writer(folder.path):
                 folder.claim(experiment)
@@ -120,10 +120,10 @@ class CellRunner:
         cells: tuple[Cell, ...],
         display: Display,
         reuse: Sequence[Path] = (),
-        cluster: Cluster | None = None,
+        executor: Executor | None = None,
     ) -> None:
         self.reuse = reuse
-        self.cluster = cluster
+        self.executor = executor
         self.experiment = experiment
         self.folder = folder
         self.cells = cells
@@ -142,7 +142,7 @@ class CellRunner:
 
     def computing(self) -> AbstractContextManager[None]:
         """Where cells are computed, at hand inside the block."""
-        return self.cluster.connected() if self.cluster is not None and self._waiting() else nullcontext()
+        return self.executor.connected(self.display) if self.executor is not None and self._waiting() else nullcontext()
 
     def _check_attacks(self) -> None:
         """Refuse attacks that cannot work before any model time is spent."""
@@ -183,10 +183,10 @@ class CellRunner:
         taken = self._take_over()
         waiting = self._waiting()
         self.display.plan(len(waiting) + len(self.models.missing(waiting)))
-        if self.cluster is None or not waiting:
+        if self.executor is None or not waiting:
             failures = [line for cell in waiting if (line := self.attempt(cell)) is not None]
         else:
-            failures = self.cluster.compute(experiment, folder, waiting, self.models, self.display)
+            failures = self.executor.compute(experiment, folder, waiting, self.models, self.display)
         self.display.say("scoring")
         # Cells of earlier sessions count too, or `only` would drop them from the results.
         judge(experiment, folder, self.benchmark, experiment.cells, display=self.display)

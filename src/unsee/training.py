@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 EndReason = Literal["finished", "training_free", "no_steps", "target", "utility_floor"]
 
+_PROBES, _PROBED_EVERY = 10, 5
+
 
 @dataclass(frozen=True)
 class TrainOptions(MemoryOptions):
@@ -132,7 +134,7 @@ def train(
     options: TrainOptions | None = None,
     log: Path | None = None,
     probe: Probe | None = None,
-    probe_every: int = 5,
+    probe_every: int | None = None,
     stop: StopRule | None = None,
     resume: Path | None = None,
     checkpoint_every: int = 50,
@@ -149,6 +151,7 @@ def train(
         log: JSON lines, one per step, with the keys TRAIN_LOG_KEYS; the norm is taken before clipping, seconds and tokens are
             those of the step (tokens of both sides, prompts included), probes are null where none was due.
         probe: called before the first step, every `probe_every` steps and after the last.
+        probe_every: by default 5 where a stop rule looks, else a tenth of the run, though no less than 5.
         stop: looked at after every probe.
         resume: folder for checkpoints; a run that finds one of its own there goes on from it, to the same weights.
         reference: used instead of the one the method asks for.
@@ -207,6 +210,7 @@ def train(
         marks = fingerprint(model, method, replace(options, gradient_accumulation=per_step), data.encoded)
         checkpoints = Checkpoints(resume, model=model, optimizer=adamw, marks=marks, writes=accelerator.is_main_process)
         place = checkpoints.load() or place
+        probe_every = probe_every or (_PROBED_EVERY if stop else max(_PROBED_EVERY, math.ceil(total / _PROBES)))
         first = place.step
         if waypoints and first:  # an interruption may have fallen between step and waypoint
             waypoints.keep(model, first, total, writes=accelerator.is_main_process)

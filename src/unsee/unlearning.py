@@ -77,7 +77,7 @@ def unlearn_with_report(
     scope: Scope | None = None,
     seed: int | None = None,
     probe: Probe | None = None,
-    probe_every: int = 5,
+    probe_every: int | None = None,
     stop: StopRule | None = None,
     log: Path | None = None,
     resume: Path | None = None,

@@ -206,6 +206,17 @@ def test_terminal_and_comparison_show_it_too(
     assert ">86" in table and ">71" in table and table.count("<tr") == 1 + 2
 
 
+def test_a_metric_that_papers_do_not_report_gets_no_table(
+    run: Path, cells: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    change = renamed("pope", pope_f1_score__none=0.33)
+    recorded("lmms-eval", run.parent / "results" / cells["npo"], model=f"models/{cells['npo']}", change=change)
+    assert main(["utility", str(run), "--results", str(run.parent / "results")]) == 0
+    capsys.readouterr()
+    assert main(["report", str(run)]) == 0
+    assert "general benchmarks" not in capsys.readouterr().out
+
+
 def test_a_harness_is_run_and_its_results_are_kept(run: Path, cells: dict[str, str], tmp_path: Path) -> None:
     adapter = (run / "cells" / cells["npo"] / "adapter").resolve()
     made = measured(tmp_path / "made", str(adapter))

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from unsee.chat.client import Reply
+from unsee.files import make_folder
 
 
 class ReplyCache:
@@ -51,7 +52,7 @@ class ReplyCache:
         if self.path is None:
             return
         if self._stream is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             self._stream = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
             size = os.fstat(self._stream).st_size
             if size and os.pread(self._stream, 1, size - 1) != b"\n":

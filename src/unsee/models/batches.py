@@ -8,7 +8,7 @@ conversation): the same for packed and plain rows, so no loss ever asks how its 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -53,24 +53,28 @@ class Batch:
         """Number of counted tokens per conversation, [size]."""
         return torch.bincount(self.owner, minlength=self.size)
 
-    def passes(self) -> list[tuple[Tensor, Batch]]:
-        """What goes through the network together: (numbers of its edges, the part); one part for most networks."""
+    def in_passes(self, run: Callable[[Batch], Tensor], *, dim: int = 0) -> Tensor:
+        """What `run` gives for every edge, from passes of what may go through the network together; one for most networks.
+
+        Args:
+            dim: of the edges in what `run` gives.
+        """
         groups = rows_apart(self.inputs)
         if len(groups) < 2:
-            return [(torch.arange(len(self.row)), self)]
-        parts = []
-        for rows in groups:
-            edges = torch.isin(self.row, rows).nonzero()[:, 0]
-            own = replace(
-                self,
-                inputs=rows_of(self.inputs, rows),
-                row=torch.searchsorted(rows, self.row[edges]),
-                position=self.position[edges],
-                target=self.target[edges],
-                owner=self.owner[edges],
-            )
-            parts.append((edges, own))
-        return parts
+            return run(self)
+        edges = [torch.isin(self.row, rows).nonzero()[:, 0] for rows in groups]
+        found = [run(self._part(rows, own)) for rows, own in zip(groups, edges, strict=True)]
+        return torch.cat(found, dim=dim).index_select(dim, torch.cat(edges).argsort())
+
+    def _part(self, rows: Tensor, edges: Tensor) -> Batch:
+        return replace(
+            self,
+            inputs=rows_of(self.inputs, rows),
+            row=torch.searchsorted(rows, self.row[edges]),
+            position=self.position[edges],
+            target=self.target[edges],
+            owner=self.owner[edges],
+        )
 
     def to(self, device: torch.device | str) -> Batch:
         return Batch(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from unsee.errors import CheckpointError, ConfigError, nearest
-from unsee.files import storage_problem, write_json
+from unsee.files import make_folder, storage_problem, write_json
 from unsee.models.quantized import is_quantized
 from unsee.provenance import files_digest
 
@@ -48,7 +48,8 @@ def save_model(model: Model, directory: Path) -> Path:
     aside = directory.parent / f".{directory.name}.saving.part"
     try:
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
+        make_folder(directory.parent)
+        aside.mkdir()
         with _quiet():
             _fill(model, aside, directory)
         _move_into(aside, directory)
@@ -192,7 +193,6 @@ def _noted(base: Path, final: Path) -> str:
 def _move_into(aside: Path, directory: Path) -> None:
     """Put finished files in place; the config file goes last and the old one first."""
     if not directory.exists():
-        directory.parent.mkdir(parents=True, exist_ok=True)
         aside.replace(directory)
         return
     new = {path.name for path in aside.iterdir()}

@@ -77,9 +77,7 @@ class Lens:
     def streams(self, batch: Batch, layers: Sequence[int]) -> Tensor:
         """The residual stream at the same positions, [len(layers), edges, width]; raises as `logits` does."""
         self.check(layers)
-        parts = batch.to(self.model.device).passes()
-        streams = torch.cat([self._pass(part, layers) for _, part in parts], dim=1)
-        return streams if len(parts) == 1 else streams[:, torch.cat([edges for edges, _ in parts]).argsort()]
+        return batch.to(self.model.device).in_passes(lambda part: self._pass(part, layers), dim=1)
 
     def _pass(self, batch: Batch, layers: Sequence[int]) -> Tensor:
         skips = self.model.prompter.cross_attends

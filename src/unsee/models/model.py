@@ -84,18 +84,16 @@ class Model:
 
     def answer_logits(self, batch: Batch) -> Tensor:
         """Logits of every counted token, [edges, vocabulary] in fp32; other positions never reach the unembedding."""
-        batch = batch.to(self.device)
-        parts = batch.passes()
-        if len(parts) > 1:
-            logits = torch.cat([self.answer_logits(part) for _, part in parts])
-            return logits[torch.cat([edges for edges, _ in parts]).argsort()]
+        return batch.to(self.device).in_passes(self._pass_logits)
+
+    def _pass_logits(self, batch: Batch) -> Tensor:
         if self._plain_head is False:
             return self.network(**batch.inputs, use_cache=False).logits[batch.row, batch.position].float()
         hidden = self.base.model(**batch.inputs, use_cache=False).last_hidden_state[batch.row, batch.position]
         if self._plain_head is None:
             self._plain_head = self._head_is_plain(batch, hidden)
             if not self._plain_head:
-                return self.answer_logits(batch)
+                return self._pass_logits(batch)
         return self.base.get_output_embeddings()(hidden).float()
 
     @torch.no_grad()

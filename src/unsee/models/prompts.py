@@ -248,19 +248,23 @@ class Prompter:
         return self._placeholders[image.sha256] if image.sha256 in self._placeholders else self.picture(image)[0]
 
     @cached_property
+    def _blank_inputs(self) -> Mapping[str, Tensor]:
+        return self._processed(self.image_token, _blank())
+
+    @cached_property
     def blank_placeholder(self) -> Placeholder:
         """What stands for a picture without content."""
-        return self._placeholder(self._processed(self.image_token, _blank())["input_ids"][0].tolist())
+        return self._placeholder(self._blank_inputs["input_ids"][0].tolist())
 
     @cached_property
     def cross_attends(self) -> bool:
         """Whether pictures are looked at by cross-attention instead of being read as tokens."""
-        return CROSS_ATTENTION_MASK in self._processed(self.image_token, _blank())
+        return CROSS_ATTENTION_MASK in self._blank_inputs
 
     @cached_property
     def token_types(self) -> Mapping[str, Mapping[int, int]]:
         """By input the network wants: the kind of each special token that is not 0."""
-        made = self._processed(self.image_token, _blank())
+        made = self._blank_inputs
         ids = made["input_ids"][0].tolist()
         return {
             name: {token: kind for token, kind in zip(ids, made[name][0].tolist(), strict=True) if kind}

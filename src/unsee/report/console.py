@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unsee.metrics.alarm import contaminated
-from unsee.metrics.utility import is_utility
 from unsee.report.attack_console import print_attacks
 from unsee.report.console_tables import FEW, has_few, remarks, results_table
 from unsee.report.headline import headline
@@ -91,8 +90,6 @@ def _print_people(data: RunData, *, console: Console, contaminated: bool) -> Non
 
 def _print_general(data: RunData, *, console: Console) -> None:
     """What harnesses measured, where they did."""
-    if not data.results.select(is_utility().any()).item():
-        return
     from rich.text import Text
 
     # As for medical runs.
@@ -101,7 +98,7 @@ def _print_general(data: RunData, *, console: Console) -> None:
 
     ability = GeneralAbility(Sources([Source(data)], data.name))
     columns = [(heading.title, heading.key) for heading in ability.headings]
-    for scope in scopes(data.results):
+    for scope in scopes(data.results) if columns else ():
         found = ability.rows(scope)
         # A title of the table itself would be broken to the width of its few columns.
         console.print(Text(f"{data.name}: {scope.title}, general benchmarks", style="italic"))

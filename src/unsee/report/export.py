@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unsee.errors import UserError
-from unsee.files import write_bytes, write_text
+from unsee.files import make_folder, write_bytes, write_text
 from unsee.report.figures.svg import Figure, grid
 from unsee.report.panels import Panel
 from unsee.report.table_files import to_csv, to_latex
@@ -31,7 +31,7 @@ def export_page(page: Mapping[str, Any], folder: Path) -> list[Path]:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file, so nothing can be written into it; name a folder for --export")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = []
     for table in _tables(page):
         for suffix, text in ((".csv", to_csv(table)), (".tex", to_latex(table))):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -109,17 +109,17 @@ class Sources:
         """Set -> what it is, in a few words."""
         return MEDICAL_SET_HINTS if any(scope.scenario is not None for scope in self.requests) else SET_HINTS
 
-    def rows(self, scope: Scope, which: Slice, *, table_of: Callable[[Source], pl.DataFrame] | None = None) -> list[Row]:
+    def rows(self, scope: Scope, which: Slice, *, tables: Sequence[pl.DataFrame] | None = None) -> list[Row]:
         """Rows of one request; with several runs each row is tagged with its run.
 
         Args:
-            table_of: gives a run's table, as `main_table` makes one; the main table where None.
+            tables: one per run, as `main_table` makes them; the main tables where None.
         """
         listed = [
             (number, row if len(self.runs) == 1 else replace(row, tag=source.name))
             for number, source in enumerate(self.runs)
             if scope in source.requests
-            for row in rows(table_of(source) if table_of else source.table, scope, which, absent=source.run.absent(scope))
+            for row in rows(tables[number] if tables else source.table, scope, which, absent=source.run.absent(scope))
         ]
         listed.sort(key=lambda item: (*method_order(item[1].method), item[1].variant or "", item[0]))
         return [row for _, row in listed]

@@ -29,12 +29,13 @@ class GeneralAbility:
         measured = [with_row_names(source.run.results.filter(is_utility())) for source in sources.runs]
         found = _headings(pl.concat(measured))
         self.headings = list(found.values())
-        self._tables = [_values(one, found) if found else one for one in measured]
+        self._tables = [_values(one, found) for one in measured] if found else []
 
     def rows(self, scope: Scope) -> list[Row]:
         """Models of one request that were measured."""
-        tables = {id(source): table for source, table in zip(self._sources.runs, self._tables, strict=True)}
-        listed = self._sources.rows(scope, Slice(None, None, None), table_of=lambda source: tables[id(source)])
+        if not self.headings:
+            return []
+        listed = self._sources.rows(scope, Slice(None, None, None), tables=self._tables)
         return [row for row in listed if row.cells]
 
 

@@ -69,7 +69,6 @@ def report_runs(runs: Sequence[Path | str], *, out: Path | None = None, export: 
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; --out names the page, for example {path / 'report.html'}")
     html = render_template(template, page)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, html)
     if export is None:
         return path, []

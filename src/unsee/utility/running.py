@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from unsee.benchmarks.mllmu_bench.hub import OFFLINE
 from unsee.errors import ConfigError, UserError
-from unsee.files import refuse_used, write_folder, write_text
+from unsee.files import make_folder, refuse_used, write_folder, write_text
 from unsee.models.checkpoints import CONFIG, read_config
 from unsee.provenance import now
 from unsee.utility.harnesses import Harness, Request
@@ -147,7 +147,7 @@ def measure(order: Order, target: Target, home: Path, *, say: Callable[[str], No
 
     version = order.harness.version(order.python)
     made = home / f"{order.harness.name}-{now().replace(':', '')}"
-    home.mkdir(parents=True, exist_ok=True)
+    make_folder(home)
     try:
         write_folder(made, fill)
     finally:

@@ -241,9 +241,9 @@ def test_a_damaged_folder_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        ('{"id": "x"}\n', r"variants\.jsonl, line 1 is no row of ours \(no key 'failed'\); make the folder again"),
-        ("[1]\n", r"variants\.jsonl, line 1 is no row of ours \(.*\); make the folder again"),
-        ("{\n", r"variants\.jsonl, line 1 is no row of ours \(Expecting .*\); make the folder again"),
+        ('{"id": "x"}\n', r"variants\.jsonl, line 1 does not have the keys of a variant; make the folder again"),
+        ("[1]\n", r"variants\.jsonl, line 1 does not have the keys of a variant; make the folder again"),
+        ("{\n", r"variants\.jsonl, line 1 is no JSON \(Expecting .*\); make the folder again"),
         (None, r"variants\.jsonl cannot be read \(No such file or directory\)"),
     ],
 )

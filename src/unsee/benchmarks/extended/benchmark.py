@@ -10,18 +10,17 @@ and the rest of them is retained. Variants that failed a check are never asked.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from unsee.benchmarks.base import STOP_PROBES, TrainingModality, in_turns, known_word
 from unsee.benchmarks.extended.asking import Asker
-from unsee.benchmarks.extended.files import FACTS, VARIANTS, plain, read_extension
-from unsee.benchmarks.extended.variants import KIND_NAMES, Fact
+from unsee.benchmarks.extended.files import FACTS, VARIANTS, plain, read_extension, read_rows
+from unsee.benchmarks.extended.variants import KIND_NAMES, Fact, Variant
 from unsee.benchmarks.single_facts import TAUGHT, SingleFacts
 from unsee.benchmarks.unlok_vqa.levels import LEVELS, Axis, Level
 from unsee.errors import ConfigError, DataError
@@ -134,9 +133,9 @@ def hardest_levels(folder: Path, *, facts: int | None = None) -> dict[Axis, Leve
         DataError: the folder's facts or variants cannot be read.
     """
     there: dict[tuple[str, Level], set[str]] = defaultdict(set)
-    deleted = (row["id"] for row in _rows(folder / FACTS, "id", "role") if row["role"] == "delete")
+    deleted = (row["id"] for _, row in read_rows(Fact, folder / FACTS) if row["role"] == "delete")
     asked = set(islice(deleted, facts))
-    for row in _rows(folder / VARIANTS, "failed", "kind", "fact", "grade"):
+    for _, row in read_rows(Variant, folder / VARIANTS):
         if not row["failed"] and row["kind"] in ("question", "image") and row["fact"] in asked:
             there[row["kind"], row["grade"]].add(row["fact"])
     found: dict[Axis, Level] = {}
@@ -149,22 +148,3 @@ def hardest_levels(folder: Path, *, facts: int | None = None) -> dict[Axis, Leve
         if everybody:
             found[axis] = fitting[-1] if fitting else max(LEVELS, key=lambda level: len(having[level]))
     return found
-
-
-def _rows(path: Path, *keys: str) -> Iterator[dict[str, Any]]:
-    """These keys of a file's rows."""
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                yield _row(line, keys, where=f"{path}, line {number}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read ({getattr(error, 'strerror', error)}); make the folder again") from error
-
-
-def _row(line: str, keys: Sequence[str], *, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-        return {key: row[key] for key in keys}
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        reason = f"no key {error}" if isinstance(error, KeyError) else error
-        raise DataError(f"{where} is no row of ours ({reason}); make the folder again") from error

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from unsee.benchmarks.extended.variants import Extension, Fact, Variant
+from unsee.benchmarks.json_files import text_of
 from unsee.benchmarks.picture_folder import PictureFolder
 from unsee.errors import DataError
 from unsee.files import read_json, refuse_used, write_folder, write_json, write_text
@@ -99,13 +100,18 @@ def _lines(rows: Iterable[Fact | Variant], pictures: PictureFolder) -> str:
     return "".join(json.dumps(plain(row) | {"image": pictures.write(row.image)}, ensure_ascii=False) + "\n" for row in rows)
 
 
-def _read(row_type: type[Row], path: Path, pictures: PictureFolder) -> Iterator[Row]:
+def read_rows(row_type: type[Row], path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where it stands, values as JSON holds them) of every row of a file; no picture is read.
+
+    Raises:
+        DataError: the file cannot be read, or a row cannot be; says which.
+    """
     keys = {item.name for item in fields(row_type)}
     hints = get_type_hints(row_type)
     words = {key: get_args(hint) for key, hint in hints.items() if get_origin(hint) is Literal}
     seen: set[str] = set()
     # Not splitlines: it also cuts at separators that JSON text may hold.
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
+    for number, line in enumerate(text_of(path).split("\n")[:-1], start=1):
         where = f"{path}, line {number}"
         try:
             values = json.loads(line)
@@ -119,6 +125,11 @@ def _read(row_type: type[Row], path: Path, pictures: PictureFolder) -> Iterator[
         if values["id"] in seen:
             raise DataError(f"{where}: {values['id']!r} stands there twice; {_REMEDY}")
         seen.add(values["id"])
+        yield where, values
+
+
+def _read(row_type: type[Row], path: Path, pictures: PictureFolder) -> Iterator[Row]:
+    for where, values in read_rows(row_type, path):
         made: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
         made["image"] = pictures.read(values["image"], where=where)
         yield row_type(**made)
