@@ -40,7 +40,7 @@ _MEDICAL: Mapping[str, Mapping[str, Any]] = {
     "answer": {"protocols": ["strict"], "truth_ratio": False},
 }
 """Harm that was woven into training data is unlearned, each kind by requests of its own that list all of it."""
-_PATIENTS = {**_MEDICAL, "learn": {"epochs": 8, "learning_rate": 1e-3, "golds": 1}}
+_PATIENTS = {**_MEDICAL, "learn": {"epochs": 8, "learning_rate": 1e-3, "batch_size": 32, "replay": 0.3, "golds": 1}}
 """On drawn patients the embedded model knows what pictures show and has the harm alone to learn."""
 INJECTED, EXTENDED = "injected", "extended"
 """What a folder of `unsee data inject` or `unsee data extend` presets; not names of benchmarks."""
