@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -123,8 +124,8 @@ def test_a_picture_that_goes_away_costs_what_needs_it(
     assert "failed: " not in capsys.readouterr().err
     real = RunFolder.begin_session
 
-    def begin(self: RunFolder, experiment: Experiment, inputs: Mapping[str, str]) -> None:
-        real(self, experiment, inputs)
+    def begin(self: RunFolder, experiment: Experiment, inputs: Mapping[str, str], **more: Any) -> None:
+        real(self, experiment, inputs, **more)
         picture.rename(away)
 
     with monkeypatch.context() as patch:

@@ -18,6 +18,7 @@ from unsee import workers
 from unsee.cli import main
 from unsee.experiment import Experiment, parse_experiment
 from unsee.progress import Advance, Display
+from unsee.run_folder import RunFolder
 from unsee.runs import Run, run
 from unsee.workers import Workers, usual_workers
 
@@ -72,6 +73,7 @@ def test_results_are_those_of_a_plain_run(
     done = run(experiment, out=tmp_path / "run", executor=Workers(2), display=shown)
     assert not done.failures
     assert_same(contents(done.folder, experiment), contents(finished.folder, experiment))
+    assert RunFolder(done.folder).provenance()["executor"] == {"workers": 2, "threads": 1}
     jobs = {"learning vanilla", *(cell.id for cell in experiment.cells)}
     assert shown.over >= jobs and {of for of, _ in shown.stages} >= jobs
     assert ("learning vanilla", "learning") in shown.stages

@@ -49,6 +49,10 @@ class Cluster(Executor):
                 "cells on a cluster need Ray, which is not installed; run `pip install 'unsee[ray]'` on every machine of it"
             )
 
+    @property
+    def described(self) -> dict[str, Any]:
+        return {"cluster": self.address or "local", "cpus_per_cell": self.cpus_per_cell, "gpus_per_cell": self.gpus_per_cell}
+
     @contextmanager
     def connected(self, display: Display) -> Iterator[None]:
         ray = _ray()

@@ -48,6 +48,11 @@ _KEPT: dict[tuple[str, Path, str], CellRunner] = {}
 class Executor(ABC):
     """Where cells are computed side by side."""
 
+    @property
+    @abstractmethod
+    def described(self) -> Mapping[str, Any]:
+        """What is noted beside results."""
+
     @abstractmethod
     def connected(self, display: Display) -> AbstractContextManager[None]:
         """With the workers at hand inside the block.

@@ -107,11 +107,14 @@ class RunFolder:
         path = self.path / "provenance.json"
         return read_json(path, remedy="remove it and run again") if path.is_file() else {}
 
-    def begin_session(self, experiment: Experiment, inputs: Mapping[str, str]) -> None:
+    def begin_session(
+        self, experiment: Experiment, inputs: Mapping[str, str], *, executor: Mapping[str, Any] | None = None
+    ) -> None:
         """Write down what goes in, and refuse inputs that changed since the run began.
 
         Args:
             inputs: content hashes by what they are of.
+            executor: what computes cells side by side, in words.
 
         Raises:
             ConfigError: data or model differ from what the finished cells were made with.
@@ -123,7 +126,13 @@ class RunFolder:
                 f"{self.path} was begun with another {' and another '.join(changed)}, whose content has changed since; "
                 "restore it, or choose another folder with --out"
             )
-        session = {"started": now(), "command": command_line(), "versions": versions(), "hardware": hardware()}
+        session: dict[str, Any] = {
+            "started": now(),
+            "command": command_line(),
+            "versions": versions(),
+            "hardware": hardware(),
+            "executor": None if executor is None else dict(executor),
+        }
         write_json(
             self.path / "provenance.json",
             {
@@ -133,7 +142,7 @@ class RunFolder:
                 "seeds": list(experiment.seeds),
                 "inputs": dict(inputs),
                 "started": before.get("started", session["started"]),
-                **{key: session[key] for key in ("command", "versions", "hardware")},
+                **{key: session[key] for key in ("command", "versions", "hardware", "executor")},
                 "sessions": [*before.get("sessions", []), session][-_SESSIONS_KEPT:],
             },
         )

@@ -178,7 +178,8 @@ class CellRunner:
         experiment, folder = self.experiment, self.folder
         began = time.monotonic()
         self.display.say(f"run {experiment.name} in {folder.path}: {len(self.cells)} cells")
-        folder.begin_session(experiment, self.models.inputs)
+        executor = None if self.executor is None else self.executor.described
+        folder.begin_session(experiment, self.models.inputs, executor=executor)
         self._write_samples()
         taken = self._take_over()
         waiting = self._waiting()
@@ -191,14 +192,16 @@ class CellRunner:
         # Cells of earlier sessions count too, or `only` would drop them from the results.
         judge(experiment, folder, self.benchmark, experiment.cells, display=self.display)
         missed = shortfalls(experiment, folder, self.cells)
+        done = {cell.id: folder.done_facts(folder.cell(cell)) for cell in experiment.cells if self._is_done(cell)}
+        peaks = [self._peak, peak_memory_gib(), *(facts.get("peak_memory_gib", 0.0) for facts in done.values())]
         folder.end_session(
             {
                 "failed": failures,
                 "taken_over": [*folder.provenance().get("taken_over", []), *taken],
                 "missed_gates": missed,
-                "seconds": {cell.id: folder.done_facts(folder.cell(cell)) for cell in experiment.cells if self._is_done(cell)},
+                "seconds": done,
                 "session_seconds": round(time.monotonic() - began, 1),
-                "peak_memory_gib": max(self._peak, peak_memory_gib()),
+                "peak_memory_gib": max(peaks),
             }
         )
         self.display.say("writing the report")

@@ -77,6 +77,15 @@ class Workers(Executor):
         self._pool: ProcessPoolExecutor
         self._line: Connection
 
+    @property
+    def threads(self) -> int:
+        """Of each process."""
+        return max(1, _cores() // self.count)
+
+    @property
+    def described(self) -> dict[str, Any]:
+        return {"workers": self.count, "threads": self.threads}
+
     @contextmanager
     def connected(self, display: Display) -> Iterator[None]:
         reads, self._line = multiprocessing.Pipe(duplex=False)
@@ -93,7 +102,7 @@ class Workers(Executor):
             self._line.close()
 
     def _new_pool(self) -> ProcessPoolExecutor:
-        started = self._line, max(1, _cores() // self.count)
+        started = self._line, self.threads
         return ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), initializer=_begin, initargs=started)
 
     def _start(self, title: str, task: Callable[..., Outcome], *arguments: Any) -> int:
