@@ -248,26 +248,27 @@ class Prompter:
         return self._placeholders[image.sha256] if image.sha256 in self._placeholders else self.picture(image)[0]
 
     @cached_property
-    def _blank_inputs(self) -> Mapping[str, Tensor]:
-        return self._processed(self.image_token, _blank())
+    def _of_blank(self) -> Mapping[str, list[int]]:
+        """Inputs that the processor makes of a picture without content; only those with a value per token keep their values."""
+        made = self._processed(self.image_token, _blank())
+        return {name: made[name][0].tolist() if name in ("input_ids", *TOKEN_TYPES) else [] for name in made}
 
     @cached_property
     def blank_placeholder(self) -> Placeholder:
         """What stands for a picture without content."""
-        return self._placeholder(self._blank_inputs["input_ids"][0].tolist())
+        return self._placeholder(self._of_blank["input_ids"])
 
     @cached_property
     def cross_attends(self) -> bool:
         """Whether pictures are looked at by cross-attention instead of being read as tokens."""
-        return CROSS_ATTENTION_MASK in self._blank_inputs
+        return CROSS_ATTENTION_MASK in self._of_blank
 
     @cached_property
     def token_types(self) -> Mapping[str, Mapping[int, int]]:
         """By input the network wants: the kind of each special token that is not 0."""
-        made = self._blank_inputs
-        ids = made["input_ids"][0].tolist()
+        made = self._of_blank
         return {
-            name: {token: kind for token, kind in zip(ids, made[name][0].tolist(), strict=True) if kind}
+            name: {token: kind for token, kind in zip(made["input_ids"], made[name], strict=True) if kind}
             for name in TOKEN_TYPES
             if name in made
         }
