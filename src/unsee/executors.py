@@ -107,7 +107,7 @@ class Executor(ABC):
         while running:
             handle = self._next(running)
             outcome, done = self._outcome(handle), running.pop(handle)
-            display.job(models.title(done) if isinstance(done, LearnedName) else done.id)
+            display.job(models.title(done) if isinstance(done, LearnedName) else done.id, ended=True)
             for line in outcome.said:
                 display.say(line)
             if isinstance(done, LearnedName):

@@ -27,8 +27,8 @@ class Display:
     def plan(self, jobs: int) -> None:
         """How many jobs (cells, models to learn) there are."""
 
-    def job(self, title: str) -> None:
-        """The next job begins."""
+    def job(self, title: str, *, ended: bool = False) -> None:
+        """The next job begins, or has ended where several are at work at once."""
 
     def say(self, text: str) -> None:
         """One line about a phase."""
@@ -51,7 +51,7 @@ class ConsoleDisplay(Display):
     def __init__(self, console: Console) -> None:
         self.console = console
         self._jobs = 0
-        self._number = 0
+        self._number = self._done = 0
         self._began = 0.0
         self._bars: Progress | None = None
         self._overall: TaskID | None = None
@@ -78,19 +78,20 @@ class ConsoleDisplay(Display):
             self._bars = None
 
     def plan(self, jobs: int) -> None:
-        self._jobs, self._number, self._began = jobs, 0, time.monotonic()
+        self._jobs, self._number, self._done, self._began = jobs, 0, 0, time.monotonic()
         if self._bars is not None:
-            self._overall = self._bars.add_task("starting", total=jobs, remark="")
+            self._overall = self._bars.add_task(f"0 of {jobs}", total=jobs, remark="")
             self._stages = {}
 
-    def job(self, title: str) -> None:
+    def job(self, title: str, *, ended: bool = False) -> None:
         self._number += 1
+        self._done = self._number if ended else self._number - 1
         line = f"{self._number} of {self._jobs}: {title}"
         remark = self._time_left()
         if self._bars is None:
             self.say(f"{line}{f' ({remark})' if remark else ''}")
         elif self._overall is not None:
-            self._bars.update(self._overall, completed=self._number - 1, description=line, remark=remark)
+            self._bars.update(self._overall, completed=self._done, description=line, remark=remark)
 
     def say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -99,10 +100,11 @@ class ConsoleDisplay(Display):
         bars = self._bars
         if bars is None or self._overall is None:
             return lambda done, total: None
+        title = f"  {of}: {label}" if of else f"  {label}"
         if of not in self._stages:
-            self._stages[of] = bars.add_task("", total=1, remark="")
+            self._stages[of] = bars.add_task(title, total=1, remark="")
         task = self._stages[of]
-        bars.reset(task, description=f"  {of}: {label}" if of else f"  {label}", total=1, remark="")
+        bars.reset(task, description=title, total=1, remark="")
         began, first = time.monotonic(), -1
 
         def advance(done: int, total: int) -> None:
@@ -121,10 +123,9 @@ class ConsoleDisplay(Display):
             self._bars.remove_task(task)
 
     def _time_left(self) -> str:
-        done = self._number - 1
-        if done < 1:
+        if not 0 < self._done < self._jobs:
             return ""
-        seconds = (time.monotonic() - self._began) / done * (self._jobs - done)
+        seconds = (time.monotonic() - self._began) / self._done * (self._jobs - self._done)
         return f"about {duration(seconds)} left"
 
 
