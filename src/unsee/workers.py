@@ -94,6 +94,7 @@ class Workers(Executor):
         shows.start()
         try:
             yield
+            self._pool.shutdown()
         finally:
             os.write(self._line.fileno(), b"\n")
             shows.join()
