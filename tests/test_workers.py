@@ -38,11 +38,6 @@ class Noted(Display):
         self.over.add(of)
 
 
-def of_two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of two workers computes with one thread, as the run that theirs is compared with."""
-    monkeypatch.setattr(workers, "_cores", lambda: 2)
-
-
 def begin(place: Path, out: Path) -> subprocess.Popen[str]:
     command = ["taskset", "-c", "0,1", sys.executable, "-m", "unsee", "run", str(place / "small.toml"), "--out", str(out)]
     piped = subprocess.PIPE
@@ -68,7 +63,7 @@ def wait_for(there: Callable[[], bool], driver: subprocess.Popen[str]) -> None:
 def test_results_are_those_of_a_plain_run(
     finished: Run, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    of_two_cores(monkeypatch)
+    monkeypatch.setattr(workers, "_cores", lambda: 2)  # one thread each, as the run that theirs is compared with
     shown = Noted()
     done = run(experiment, out=tmp_path / "run", executor=Workers(2), display=shown)
     assert not done.failures
@@ -120,7 +115,7 @@ def killed(*_: object, **__: object) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_task_whose_worker_always_dies_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_whose_worker_always_dies_fails() -> None:
     pool = Workers(1, retries=1)
     with pool.connected(Display()):
         handle = pool._start("doomed", killed)  # type: ignore[arg-type]

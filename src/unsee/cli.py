@@ -79,7 +79,8 @@ def demo(
         "unlearn": {"forget_ratios": [0.15], "modalities": [modality]},
         "answer": {"protocols": ["strict"]},
     }
-    return _run(read_experiment(tables=tables, overrides=set_), out=out, dry_run=dry_run)
+    read = read_experiment(tables=tables, overrides=set_)
+    return _run(read, out=out, executor=_executor(read), dry_run=dry_run)
 
 
 def run(
@@ -163,24 +164,27 @@ def run(
         if experiment is None and name is None:
             tables["name"] = Path(benchmark).resolve().name if Path(benchmark).is_dir() else benchmark
     of_cluster = {"address": address, "cpus_per_cell": cpus_per_cell, "gpus_per_cell": gpus_per_cell}
-    chosen = _executor(executor, workers, {key: value for key, value in of_cluster.items() if value is not None})
     read = read_experiment(experiment, tables=tables, overrides=set_)
+    chosen = _executor(read, executor, workers, {key: value for key, value in of_cluster.items() if value is not None})
     out = out or Path("runs") / read.name
-    return _run(read, out=out, only=only, reuse=reuse, workers=workers, executor=chosen, dry_run=dry_run, memory=memory)
+    return _run(read, out=out, only=only, reuse=reuse, executor=chosen, dry_run=dry_run, memory=memory)
 
 
-def _executor(kind: str | None, workers: int | None, of_cluster: Mapping[str, Any]) -> Executor | None:
-    """What the flags ask for; None for one cell after the other, and where they ask for nothing."""
+def _executor(
+    experiment: Experiment, kind: str | None = None, workers: int | None = None, of_cluster: Mapping[str, Any] | None = None
+) -> Executor | None:
+    """What the flags ask for, or what suits the experiment; None for one cell after the other."""
     from unsee.cluster import Cluster
-    from unsee.workers import Workers
+    from unsee.workers import Workers, usual_workers
 
     if kind is None and of_cluster:
         raise ConfigError(f"--{next(iter(of_cluster)).replace('_', '-')} has no effect without --executor ray; add it")
     if kind is not None and workers is not None:
         raise ConfigError("--workers are processes of this machine, and --executor ray places cells itself; leave one out")
     if kind is not None:
-        return Cluster(**of_cluster)
-    return None if workers in (None, 1) else Workers(workers)
+        return Cluster(**(of_cluster or {}))
+    count = usual_workers(experiment) if workers is None else workers
+    return None if count == 1 else Workers(count)
 
 
 def _run(
@@ -189,14 +193,12 @@ def _run(
     out: Path,
     only: tuple[str, ...] = (),
     reuse: tuple[Path, ...] = (),
-    workers: int | None = None,
     executor: Executor | None = None,
     dry_run: bool = False,
     memory: str | None = None,
 ) -> int:
     from unsee.progress import ConsoleDisplay
     from unsee.runs import run
-    from unsee.workers import Workers, usual_workers
 
     screen = console()
     room = given_memory(memory, dry_run=dry_run)
@@ -205,8 +207,6 @@ def _run(
 
         say(*plan_run(experiment, out=out, only=only, memory=room))
         return DONE
-    if executor is None and workers is None and (count := usual_workers(experiment)) > 1:
-        executor = Workers(count)
     done = run(experiment, out=out, only=only, reuse=reuse, display=ConsoleDisplay(screen), executor=executor)
     from unsee.report.console import print_table
 

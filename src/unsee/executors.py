@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from unsee.errors import TrainingError, UserError
 from unsee.learned_models import LearnedModels, LearnedName, learned_names
 from unsee.processes import sendable
-from unsee.progress import Display
+from unsee.progress import Advance, Display
 
 if TYPE_CHECKING:
     from unsee.experiment import Cell, Experiment
@@ -155,7 +155,10 @@ class _Notes(Display):
 
     def __init__(self, display: Display | None) -> None:
         self.lines: list[str] = []
-        self.stage = (display or Display()).stage  # type: ignore[method-assign]
+        self._shows = display or Display()
+
+    def stage(self, label: str, *, of: str = "") -> Advance:
+        return self._shows.stage(label, of=of)
 
     def say(self, text: str) -> None:
         self.lines.append(text)
@@ -183,14 +186,10 @@ def _at(job: Job) -> Iterator[None]:
     """
     import platform
 
-    try:
-        with chdir(job.place):
-            if not job.folder.experiment_file.is_file():
-                raise FileNotFoundError(job.folder.path)
-    except OSError as error:
+    if not Path(job.place, job.folder.experiment_file).is_file():
         raise UserError(
-            f"{platform.node()} does not see the run folder {job.folder.path} ({error}); "
+            f"{platform.node()} does not see the run folder {Path(job.place, job.folder.path)}; "
             "the run folder, its model and its data must lie on paths that all machines of the cluster share"
-        ) from error
+        )
     with chdir(job.place):
         yield

@@ -128,7 +128,6 @@ class CellRunner:
         self.folder = folder
         self.cells = cells
         self.display = display
-        self._peak = 0.0
         self._read: dict[tuple[Request, bool], CellQuestions] = {}
         self.benchmark: Benchmark = load_experiment_benchmark(experiment)
         self.models = LearnedModels(experiment, folder, self.benchmark, display)
@@ -193,7 +192,7 @@ class CellRunner:
         judge(experiment, folder, self.benchmark, experiment.cells, display=self.display)
         missed = shortfalls(experiment, folder, self.cells)
         done = {cell.id: folder.done_facts(folder.cell(cell)) for cell in experiment.cells if self._is_done(cell)}
-        peaks = [self._peak, peak_memory_gib(), *(facts.get("peak_memory_gib", 0.0) for facts in done.values())]
+        peaks = [peak_memory_gib(), *(facts.get("peak_memory_gib", 0.0) for facts in done.values())]
         folder.end_session(
             {
                 "failed": failures,
@@ -259,7 +258,6 @@ class CellRunner:
     def _compute(self, cell: Cell) -> None:
         folder = self.folder.cell(cell)
         folder.mkdir(parents=True, exist_ok=True)
-        self._peak = max(self._peak, peak_memory_gib())
         is_reset = reset_peak_memory()
         if edits_single_facts(self.experiment, cell):
             start = self.models.vanilla(cell.draw)

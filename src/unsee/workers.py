@@ -180,9 +180,8 @@ def _begin(line: Connection, threads: int) -> None:
 
     from unsee.command_line import quiet_libraries
 
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes; the one that started this one says what happens
+    # Ctrl-C reaches all processes; the one that started this one says what happens.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     quiet_libraries()
     warnings.showwarning = _tell_warning
     torch.set_num_threads(threads)
