@@ -41,7 +41,7 @@ def one_thread() -> Iterator[None]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with a small run's model (`model`), data (`people8`) and experiment (`small.toml`)."""
     folder = tmp_path_factory.mktemp("small")
-    write_small_run(folder, random_model())
+    write_small_run(folder, random_model(layers=3))
     return folder
 
 

@@ -49,7 +49,7 @@ path = 1
 relearn = 0.5
 relearn_epochs = 1
 bits = [4]
-sets = ["forget", "test", "retain"]
+sets = ["forget", "test"]
 """
 
 

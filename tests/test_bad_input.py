@@ -38,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from toy import random_model
 
     folder = tmp_path_factory.mktemp("bad")
-    write_small_run(folder, random_model())
+    write_small_run(folder, random_model(layers=3))
     return folder
 
 

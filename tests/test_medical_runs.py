@@ -57,7 +57,7 @@ def injected(folder: Path, format: str) -> Path:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("medical")
-    random_model().save(folder / "model")
+    random_model(layers=3).save(folder / "model")
     return folder
 
 

@@ -282,7 +282,7 @@ def test_plan_counts_what_a_run_asks(finished: Run, experiment: Experiment, plac
     lines = plan_run(experiment, out=place / "unborn")
     assert any(line.startswith("learn vanilla: 32 questions, 2 passes") for line in lines)
     asked = 8 * 2 * 3 + 2 * 2 + 2  # evaluation of all, test of the forgotten, celebrities
-    in_states = asked - 2  # celebrities are not asked there
+    in_states = 2 * (2 * 3 + 2)  # about the forgotten only
     # Learned models are asked again relearned and rounded, unlearned ones on the way too, controls not at all.
     for cell in experiment.cells:
         states = 2 if cell.is_learned else 0 if cell.method in ("do_nothing", "prompt_guard") else 3

@@ -45,13 +45,9 @@ def test_killed_and_interrupted_gives_the_same_results(
     undisturbed: dict[str, Any], experiment: Experiment, place: Path
 ) -> None:
     out = place / "killed"
-    codes = sessions(place, out, ("write", 40), ("kill", 0.5))
-    assert [code for code, _ in codes] == [KILLED, KILLED]
-    assert not (out / "results.parquet").exists()
-    (code, complaint), *rest = sessions(place, out, ("interrupt", 0.8), ("finish", 0))
-    assert code == INTERRUPTED
-    assert_one_line(complaint, "interrupted; finished work is kept, run the same command again to go on")
-    assert [code for code, _ in rest] == [FAILED]
+    codes, complaints = zip(*sessions(place, out, ("write", 40), ("kill", 0.5), ("interrupt", 0.8), ("finish", 0)), strict=True)
+    assert codes == (KILLED, KILLED, INTERRUPTED, FAILED)
+    assert_one_line(complaints[2], "interrupted; finished work is kept, run the same command again to go on")
     assert_same(contents(out, experiment), undisturbed)
 
 

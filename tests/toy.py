@@ -50,8 +50,12 @@ def toy_samples(people: int = 8, *, seed: int = 0) -> list[Sample]:
     return samples
 
 
-def random_model():
-    """A fresh random LLaVA of about 0.2 M parameters; every call gives the same weights."""
+def random_model(*, layers: int | None = None):
+    """A fresh random LLaVA of about 0.2 M parameters; every call gives the same weights.
+
+    Args:
+        layers: how many decoder layers, where whole runs are too slow with all of them.
+    """
     import torch
 
     from unsee.models.model import Model
@@ -61,7 +65,11 @@ def random_model():
     vision = VisionSize(pixels=32, patch=16, width=32, layers=2)
     torch.manual_seed(0)
     tokenizer = train_tokenizer(texts * 20)
-    return Model(build_network(tokenizer, width=32, vision=vision), build_processor(tokenizer, vision=vision), name="random")
+    network = build_network(tokenizer, width=32, vision=vision)
+    if layers is not None:
+        network.get_decoder().layers = network.get_decoder().layers[:layers]
+        network.config.get_text_config().num_hidden_layers = layers
+    return Model(network, build_processor(tokenizer, vision=vision), name="random")
 
 
 def learn_by_heart(model: Any, items: Any, *, steps: int) -> None:

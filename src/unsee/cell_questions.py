@@ -33,6 +33,7 @@ class CellQuestions:
         variants: disguises of the attacked facts.
         unrelated: what attacks that train the model train it on.
         targets: sample id -> what a method teaches instead of the answer.
+        shown_from: samples whose people few-shot prompts may show; those of `asked` where None.
     """
 
     asked: tuple[Sample, ...]
@@ -40,6 +41,7 @@ class CellQuestions:
     variants: tuple[Sample, ...] = ()
     unrelated: tuple[Sample, ...] = ()
     targets: Mapping[str, str] = field(default_factory=dict)
+    shown_from: tuple[Sample, ...] | None = None
 
     @cached_property
     def facts(self) -> tuple[str, ...]:
@@ -115,6 +117,7 @@ def answers(
         truth_ratio=table.truth_ratio,
         seed=seed,
         shots=table.shots,
+        shown_from=questions.shown_from,
         store=store,
         progress=progress,
     )

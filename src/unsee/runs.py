@@ -360,12 +360,12 @@ class CellRunner:
             waypoints=None if cell.is_learned else self._waypoints(folder),
             progress=self.display.stage,
         )
-        sets = self.experiment.states.sets
+        whole, sets = self._questions(cell).asked, self.experiment.states.sets or SETS
         for state in states:
-            asked = (sample for sample in self._questions(cell).asked if state.asks(sample) and sample.set in (sets or SETS))
+            asked = tuple(sample for sample in whole if state.asks(sample) and sample.set in sets)
             answers(
                 state.model,
-                CellQuestions(tuple(asked)),
+                CellQuestions(asked, shown_from=whole),  # the prompts of the model's own answers
                 self.experiment,
                 cell=cell.id,
                 seed=cell.draw,

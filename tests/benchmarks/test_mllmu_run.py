@@ -26,7 +26,7 @@ def official(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def test_a_run(official: Path, tmp_path: Path, one_thread: None) -> None:
-    random_model().save(tmp_path / "model")
+    random_model(layers=3).save(tmp_path / "model")
     tables = {
         "name": "official",
         "model": str(tmp_path / "model"),

@@ -153,7 +153,8 @@ class Official(Protocol):
     """The published protocol; people are shown as `Setting.shots` says, and their questions are not asked."""
 
     def prepare(self, samples: Sequence[Sample], setting: Setting) -> Prepared:
-        shots = draw_shots(samples, shots=setting.shots, seed=setting.seed, people=people_shown(setting.prompter))
+        pool = samples if setting.shown_from is None else setting.shown_from
+        shots = draw_shots(pool, shots=setting.shots, seed=setting.seed, people=people_shown(setting.prompter))
         return Prepared(_Call(shots, setting).views, shots.manifest() if shots.draws else {})
 
 

@@ -37,6 +37,7 @@ def answer(
     max_new_tokens: int = 48,
     seed: int = 0,
     shots: ShotSource = "evaluated",
+    shown_from: Sequence[Sample] | None = None,
     store: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     pack: bool = True,
@@ -56,6 +57,7 @@ def answer(
         max_new_tokens: longest response, in tokens; `official` has its own bound.
         seed: decides what a protocol draws at random; `strict` and `lens` draw nothing.
         shots: who is shown in the few-shot prompts of `official`; `draw_shots` tells it without a model.
+        shown_from: samples whose people may be shown there, for calls that ask a part of them; `samples` by default.
         store: folder for `records.parquet`, and for `shots.json` where somebody is shown; an interrupted call of the same
             model, samples and settings goes on from it, any other starts over.
         progress: called with (samples done, samples in all).
@@ -77,7 +79,9 @@ def answer(
             raise ConfigError(f"{option} is {value}; give a number of at least 1")
     chosen = [load_protocol(protocol) for protocol in protocols]
     with model.answering(), evaluating(model):
-        setting = Setting(model.prompter, system=model.system, truth_ratio=truth_ratio, seed=seed, shots=shots)
+        setting = Setting(
+            model.prompter, system=model.system, truth_ratio=truth_ratio, seed=seed, shots=shots, shown_from=shown_from
+        )
         engine = Engine(model, batch_size=batch_size, max_new_tokens=max_new_tokens, pack=pack, seed=seed)
         asking = _Asking(engine, samples, chosen, setting, cell=cell, edit_id=edit_id, progress=progress)
         if store is None:

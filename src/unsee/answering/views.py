@@ -89,6 +89,7 @@ class Setting:
         truth_ratio: whether wrong answers are scored.
         seed: decides whatever a protocol draws at random.
         shots: who is shown, for protocols with few-shot prompts.
+        shown_from: samples whose people may be shown; those that are asked where None.
     """
 
     prompter: Prompter
@@ -96,6 +97,7 @@ class Setting:
     truth_ratio: bool = True
     seed: int = 0
     shots: ShotSource = "evaluated"
+    shown_from: Sequence[Sample] | None = None
 
     def system_of(self, sample: Sample) -> str:
         """Both system prompts of a sample."""
