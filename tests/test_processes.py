@@ -67,6 +67,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(alone: Path, tmp_path: Path) -> None:
     """Loss curve and weights at the same global batch, resumed on another number of processes, records, and a failure."""
     two_processes.broken_off(tmp_path / "one-two")

@@ -213,7 +213,7 @@ def test_gold_too_must_know_what_it_was_taught(experiment: Experiment, tmp_path:
     assert found == ["gold-25-s0 answers 50.0% of its training questions, below 95%; raise learn.epochs"]
 
 
-@pytest.mark.parametrize("damage", [b"", b"PAR1 not really"], ids=["empty", "garbage"])
+@pytest.mark.parametrize("damage", [pytest.param(b"", marks=pytest.mark.slow), b"PAR1 not really"], ids=["empty", "garbage"])
 def test_damaged_files_of_a_run_are_named(finished: Run, experiment: Experiment, place: Path, damage: bytes) -> None:
     folder = place / "damaged"
     shutil.copytree(finished.folder, folder, dirs_exist_ok=True)

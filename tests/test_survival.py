@@ -41,6 +41,7 @@ def sessions(place: Path, out: Path, *plan: tuple[str, float]) -> list[tuple[int
     return [(code, complaint) for code, complaint in json.loads(shown)]
 
 
+@pytest.mark.slow
 def test_killed_and_interrupted_gives_the_same_results(
     undisturbed: dict[str, Any], experiment: Experiment, place: Path
 ) -> None:

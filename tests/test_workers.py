@@ -59,6 +59,7 @@ def wait_for(there: Callable[[], bool], driver: subprocess.Popen[str]) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_results_are_those_of_a_plain_run(
     finished: Run, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
