@@ -26,6 +26,7 @@ COMMANDS = {
     "answering": [sys.executable, "perf/answering.py"],
     "learning": [sys.executable, "perf/learning.py"],
     "training": [sys.executable, "perf/training.py"],
+    "edits": [sys.executable, "perf/edits.py"],
     "demo": [sys.executable, "perf/demo.py", "--table"],
 }
 HEAD = """\
