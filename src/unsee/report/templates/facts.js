@@ -6,13 +6,7 @@
   var count = document.getElementById("fact-count"), more = document.getElementById("fact-more");
   function field(name) { return document.getElementById("fact-" + name); }
 
-  // Whatever a model or a user wrote becomes text of a node, never markup.
-  function node(tag, classes, text) {
-    var made = document.createElement(tag);
-    if (classes) { made.className = classes; }
-    if (text !== undefined) { made.textContent = text; }
-    return made;
-  }
+  var node = window.makeNode;
   function hidden(text) { return node("span", "hidden", text); }
   function chosen(name, otherwise) {
     var input = document.querySelector('input[name="' + name + '"]:checked, select[name="' + name + '"]');

@@ -6,13 +6,7 @@
   var count = document.getElementById("gallery-count"), more = document.getElementById("gallery-more");
   function field(name) { return document.getElementById("filter-" + name); }
 
-  // Whatever a model or a user wrote becomes text of a node, never markup.
-  function node(tag, classes, text) {
-    var made = document.createElement(tag);
-    if (classes) { made.className = classes; }
-    if (text !== undefined) { made.textContent = text; }
-    return made;
-  }
+  var node = window.makeNode;
   function read(question) {
     var words = data.texts;
     return {

@@ -3,6 +3,14 @@
   var root = document.documentElement;
   root.classList.add("js-on");
 
+  // Whatever a model or a user wrote becomes text of a node, never markup.
+  window.makeNode = function (tag, classes, text) {
+    var made = document.createElement(tag);
+    if (classes) { made.className = classes; }
+    if (text !== undefined) { made.textContent = text; }
+    return made;
+  };
+
   window.saveFile = function (name, data, kind) {
     var address = URL.createObjectURL(new Blob([data], { type: kind })), link = document.createElement("a");
     link.href = address;

@@ -8,13 +8,7 @@
   var HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/;
   var LONGEST_COMPARED = 300;
 
-  // Whatever a model or a user wrote becomes text of a node, never markup.
-  function node(tag, classes, text) {
-    var made = document.createElement(tag);
-    if (classes) { made.className = classes; }
-    if (text !== undefined) { made.textContent = text; }
-    return made;
-  }
+  var node = window.makeNode;
   function words(text) { return text.split(/(\s+)/); }
   function tag(text, classes) {
     var made = node("span", "tag" + (classes ? " " + classes : ""), text);
