@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from itertools import islice
+from typing import Generic, NamedTuple, Protocol, TypeVar, get_args
 
-from unsee.benchmarks.base import Split, check_set, wanted
+from unsee.benchmarks.base import STOP_PROBES, Split, TrainingModality, check_set, in_turns, known_word, wanted
 from unsee.benchmarks.splits import nested_split
 from unsee.sample import Modality, Sample, SetName, Task
 
 FactT = TypeVar("FactT")
+FactIn = TypeVar("FactIn", contravariant=True)
 
 TAUGHT: tuple[SetName, ...] = ("forget", "retain")
 EVALUATED: tuple[SetName, ...] = ("forget", "test", "retain", "neighbour_image", "neighbour_question")
@@ -98,6 +100,75 @@ class SingleFacts(ABC, Generic[FactT]):
         for subject, fact in (*self._facts.items(), *self._kept.items()):
             if (subject in forget) == (name == "forget"):
                 yield fact
+
+
+class FactAsker(Protocol[FactIn]):
+    """Makes the questions about a fact; one whose picture cannot be used has none."""
+
+    def edited(self, fact: FactIn, label: SetName, /) -> Iterable[Sample]:
+        """The question that is deleted or kept."""
+        ...
+
+    def disguised(self, fact: FactIn, /) -> Iterable[Sample]:
+        """Rephrased questions, rephrased pictures, and both at once."""
+        ...
+
+    def neighbour_images(self, fact: FactIn, /) -> Iterable[Sample]:
+        """The same question about pictures that show another answer."""
+        ...
+
+    def neighbour_questions(self, fact: FactIn, /) -> Iterable[Sample]:
+        """Other questions about the same picture."""
+        ...
+
+    def gate(self, fact: FactIn, label: SetName, /) -> Iterable[Sample]:
+        """Four-option questions in wordings that are asked nowhere else."""
+        ...
+
+    def stop(self, fact: FactIn, label: SetName, /) -> Iterable[Sample]:
+        """One question in a wording that is asked nowhere else."""
+        ...
+
+
+class AskedFacts(SingleFacts[FactT]):
+    """Single facts whose questions come from files; a class that derives from it also sets `_asker`."""
+
+    _asker: FactAsker[FactT]
+
+    def training(
+        self, *, set: SetName | None = None, modality: TrainingModality = "both", ratio: float | None = None, seed: int = 0
+    ) -> list[Sample]:
+        """The edited questions: what a method unlearns, and what a model that does not know the facts would have to be taught.
+
+        Raises:
+            ConfigError: a set that is not taught.
+        """
+        known_word("modality", modality, get_args(TrainingModality))
+        names = self._sets(set, TAUGHT)
+        if modality == "text":
+            return []
+        asked = ((fact, name) for name in names for fact in self._asked(name, ratio, seed))
+        return [sample for fact, name in asked for sample in self._asker.edited(fact, name)]
+
+    def stop_probes(self, *, set: SetName, ratio: float | None = None, seed: int = 0, limit: int = STOP_PROBES) -> list[Sample]:
+        """At most `limit` questions, one per fact."""
+        (name,) = self._sets(set, TAUGHT)
+        facts = islice(self._asked(name, ratio, seed), limit)
+        return in_turns((self._asker.stop(fact, name) for fact in facts), limit)
+
+    def replay(self) -> list[Sample]:
+        """Nothing: the files have no general data."""
+        return []
+
+    def _evaluation(self, fact: FactT, name: SetName) -> Iterable[Sample]:
+        if name == "test":
+            return self._asker.disguised(fact)
+        if name == "neighbour_image":
+            return self._asker.neighbour_images(fact)
+        return self._asker.neighbour_questions(fact) if name == "neighbour_question" else self._asker.edited(fact, name)
+
+    def _gate(self, fact: FactT, name: SetName) -> Iterable[Sample]:
+        return self._asker.gate(fact, name)
 
 
 class Choice(NamedTuple):

@@ -40,10 +40,10 @@ class Asker:
             if not one.failed:
                 self._made[one.fact, one.kind, one.grade].append(one)
 
-    def edited(self, fact: Fact, label: SetName) -> Sample:
+    def edited(self, fact: Fact, label: SetName) -> Iterator[Sample]:
         """The question as it is deleted or kept."""
         reworded = tuple(one.question for one in self._of(fact, "question", "medium"))
-        return self._sample(fact, "question", label, fact.question, fact.image, paraphrases=reworded)
+        yield self._sample(fact, "question", label, fact.question, fact.image, paraphrases=reworded)
 
     def disguised(self, fact: Fact) -> Iterator[Sample]:
         """Rephrased questions, rephrased pictures, and both at once, grade by grade."""
@@ -103,9 +103,9 @@ class Asker:
                 correct_option=choice.right,
             )
 
-    def stop(self, fact: Fact, label: SetName) -> Sample:
+    def stop(self, fact: Fact, label: SetName) -> Iterator[Sample]:
         """One question in a wording that is asked nowhere else."""
-        return self._sample(fact, "stop", label, STOP.replace("{}", fact.question), fact.image)
+        yield self._sample(fact, "stop", label, STOP.replace("{}", fact.question), fact.image)
 
     def _of(self, fact: Fact, kind: Kind, grade: Grade) -> list[Variant]:
         return self._made.get((fact.id, kind, grade), [])

@@ -11,21 +11,18 @@ and the rest of them is retained. Variants that failed a check are never asked.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import get_args
 
-from unsee.benchmarks.base import STOP_PROBES, TrainingModality, in_turns, known_word
 from unsee.benchmarks.extended.asking import Asker
 from unsee.benchmarks.extended.files import FACTS, VARIANTS, plain, read_extension, read_rows
 from unsee.benchmarks.extended.variants import KIND_NAMES, Fact, Variant
-from unsee.benchmarks.single_facts import TAUGHT, SingleFacts
+from unsee.benchmarks.single_facts import AskedFacts
 from unsee.benchmarks.unlok_vqa.levels import LEVELS, Axis, Level
 from unsee.errors import ConfigError, DataError
 from unsee.provenance import digest
-from unsee.sample import Sample, SetName
 
 VERSION = 1
 """Raise when other questions are asked of equal folders; part of fingerprints."""
@@ -33,7 +30,7 @@ PICTURES = 1
 """Rephrased pictures of a grade that are asked, as UnLOK-VQA has them; further ones stand by for those that are rejected."""
 
 
-class ExtendedBenchmark(SingleFacts[Fact]):
+class ExtendedBenchmark(AskedFacts[Fact]):
     """A folder of `unsee data extend` or `unsee data filter`; see `unsee.benchmarks.base.Benchmark`.
 
     A subject is one fact.
@@ -86,39 +83,6 @@ class ExtendedBenchmark(SingleFacts[Fact]):
         """SHA-256 over facts, variants that are asked, and the options that decide samples."""
         facts = [plain(fact) for fact in (*self._facts.values(), *self._kept.values())]
         return digest([VERSION, self.name, facts, [plain(one) for one in self._variants if not one.failed], self._options])
-
-    def training(
-        self, *, set: SetName | None = None, modality: TrainingModality = "both", ratio: float | None = None, seed: int = 0
-    ) -> list[Sample]:
-        """The edited questions: what a method unlearns, and what a model that does not know the facts has to be taught.
-
-        Raises:
-            ConfigError: a set that is not taught.
-        """
-        known_word("modality", modality, get_args(TrainingModality))
-        names = self._sets(set, TAUGHT)
-        if modality == "text":
-            return []
-        return [self._asker.edited(fact, name) for name in names for fact in self._asked(name, ratio, seed)]
-
-    def stop_probes(self, *, set: SetName, ratio: float | None = None, seed: int = 0, limit: int = STOP_PROBES) -> list[Sample]:
-        """At most `limit` questions, one per fact."""
-        (name,) = self._sets(set, TAUGHT)
-        return in_turns(([self._asker.stop(fact, name)] for fact in self._asked(name, ratio, seed)), limit)
-
-    def replay(self) -> list[Sample]:
-        """Nothing: a user's table has no general data."""
-        return []
-
-    def _evaluation(self, fact: Fact, name: SetName) -> Iterable[Sample]:
-        if name == "test":
-            return self._asker.disguised(fact)
-        if name == "neighbour_image":
-            return self._asker.neighbour_images(fact)
-        return self._asker.neighbour_questions(fact) if name == "neighbour_question" else [self._asker.edited(fact, name)]
-
-    def _gate(self, fact: Fact, name: SetName) -> Iterable[Sample]:
-        return self._asker.gate(fact, name)
 
 
 def hardest_levels(folder: Path, *, facts: int | None = None) -> dict[Axis, Level]:

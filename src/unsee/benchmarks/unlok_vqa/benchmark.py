@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from unsee.benchmarks.base import STOP_PROBES, TrainingModality, in_turns, known_word
+from unsee.benchmarks.base import known_word
 from unsee.benchmarks.faults import Fault, Faults
-from unsee.benchmarks.single_facts import TAUGHT, SingleFacts
+from unsee.benchmarks.single_facts import AskedFacts
 from unsee.benchmarks.unlok_vqa.asking import NAME, Asker
 from unsee.benchmarks.unlok_vqa.files import RELEASED_FORGET, FactFiles
 from unsee.benchmarks.unlok_vqa.levels import LEVELS, NEIGHBOUR_LEVELS, NEIGHBOURS, REPHRASED
@@ -29,7 +29,7 @@ from unsee.benchmarks.unlok_vqa.questions import PromptForm
 from unsee.benchmarks.unlok_vqa.rows import FactRow
 from unsee.errors import ConfigError, DataError
 from unsee.provenance import digest
-from unsee.sample import Sample, SetName
+from unsee.sample import SetName
 
 VERSION = 1
 """Raise when other questions are asked of equal files; part of fingerprints."""
@@ -44,7 +44,7 @@ class PartCount(NamedTuple):
     released: int | None
 
 
-class UnlokVqa(SingleFacts[FactRow]):
+class UnlokVqa(AskedFacts[FactRow]):
     """Benchmark `unlok-vqa`: the official JSON files of UnLOK-VQA and their pictures, from a folder.
 
     See `unsee.benchmarks.base.Benchmark`. A subject is one fact, called by the id of its row. Where no set is named, sets and
@@ -70,6 +70,7 @@ class UnlokVqa(SingleFacts[FactRow]):
 
     name = NAME
     subjects: tuple[str, ...]
+    _asker: Asker
 
     def __init__(
         self,
@@ -141,42 +142,6 @@ class UnlokVqa(SingleFacts[FactRow]):
             found |= {self._pictures.rephrased(row, one) for one in self._asker.shown_levels(row)}
             found |= {self._pictures.neighbour(row, one) for one in self._asker.neighbour_levels(row)}
         return {path for path in found if path is not None}
-
-    def training(
-        self, *, set: SetName | None = None, modality: TrainingModality = "both", ratio: float | None = None, seed: int = 0
-    ) -> list[Sample]:
-        """The edited questions: what a method unlearns, and what a model that does not know the facts would have to be taught.
-
-        Raises:
-            ConfigError: a set that is not taught.
-        """
-        known_word("modality", modality, get_args(TrainingModality))
-        labels = self._sets(set, TAUGHT)
-        if modality == "text":
-            return []
-        asked = ((row, name) for name in labels for row in self._asked(name, ratio, seed))
-        return [sample for row, label in asked for sample in self._asker.edited(row, label)]
-
-    def stop_probes(self, *, set: SetName, ratio: float | None = None, seed: int = 0, limit: int = STOP_PROBES) -> list[Sample]:
-        """At most `limit` questions, one per fact."""
-        (name,) = self._sets(set, TAUGHT)
-        rows = list(self._asked(name, ratio, seed))[:limit]
-        return in_turns((self._asker.stop(row, name) for row in rows), limit)
-
-    def replay(self) -> list[Sample]:
-        """Nothing: the release has no general data."""
-        return []
-
-    def _evaluation(self, fact: FactRow, name: SetName) -> Iterable[Sample]:
-        if name == "test":
-            return self._asker.disguised(fact)
-        if name == "neighbour_image":
-            return self._asker.neighbour_images(fact)
-        return self._asker.neighbour_questions(fact) if name == "neighbour_question" else self._asker.edited(fact, name)
-
-    def _gate(self, fact: FactRow, name: SetName) -> Iterable[Sample]:
-        """Three four-option questions per fact; those of a fact without three wrong answers are missing."""
-        return self._asker.gate(fact, name)
 
     def _before(self, name: SetName, *, needed: bool) -> None:
         """Warn once about levels without pictures.
