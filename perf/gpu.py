@@ -40,7 +40,8 @@ from unsee.models.lora import attach
 from unsee.models.model import Model
 from unsee.provenance import hardware, peak_memory_gib, reset_peak_memory
 from unsee.sample import Sample
-from unsee.training import TrainOptions, train
+from unsee.training import train
+from unsee.training_options import TrainOptions
 from unsee.unlearning import lent
 
 SHAPES = {"7b": LLAVA_1_5_7B, "116m": Shape(), "embedded": EMBEDDED}

@@ -27,7 +27,8 @@ from unsee.methods import Scope, load_method
 from unsee.models.lora import attach
 from unsee.provenance import peak_memory_gib, reset_peak_memory
 from unsee.sample import ImageRef, Sample
-from unsee.training import TrainOptions, train
+from unsee.training import train
+from unsee.training_options import TrainOptions
 
 TRIMMED = {"MALLOC_TRIM_THRESHOLD_": "131072"}
 """Environment in which freed memory goes back to the system at once."""

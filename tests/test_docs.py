@@ -32,7 +32,7 @@ from unsee.metrics import ALL_METRICS, METRICS, CellInfo, Gate, aggregate, score
 from unsee.metrics.metric import FORGOTTEN_SETS
 from unsee.sample import SetName
 from unsee.stopping import StopRule
-from unsee.training import TrainOptions
+from unsee.training_options import TrainOptions
 
 SRC = ROOT / "src/unsee"
 THEIRS = ("RUN", "OUT", "runs", "my-people", "louder-package", "pictures")

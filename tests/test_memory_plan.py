@@ -29,7 +29,8 @@ from unsee.memory_trace import PARTS, MemoryTrace
 from unsee.methods import Scope, load_method
 from unsee.models.lora import attach
 from unsee.models.model import Model
-from unsee.training import TrainOptions, train
+from unsee.training import train
+from unsee.training_options import TrainOptions
 
 FEW = TrainOptions(batch_size=4)
 

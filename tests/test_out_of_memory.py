@@ -24,7 +24,8 @@ from unsee.models.questions import encode_samples
 from unsee.out_of_memory import available_memory, is_out_of_memory
 from unsee.run_folder import RunFolder
 from unsee.runs import run
-from unsee.training import TrainOptions, train
+from unsee.training import train
+from unsee.training_options import TrainOptions
 from unsee.unlearning import lent, trains_adapters_alone, unlearn_with_report
 
 FEW = TrainOptions(batch_size=4, steps=6, learning_rate=1e-3)
@@ -129,7 +130,8 @@ from unsee.methods import Scope, load_method
 from unsee.models.batches import collate
 from unsee.models.lora import attach
 from unsee.models.questions import encode_samples
-from unsee.training import TrainOptions, train
+from unsee.training import train
+from unsee.training_options import TrainOptions
 from unsee.unlearning import lent, trains_adapters_alone, unlearn_with_report
 model, samples = random_model(), toy_samples(200)
 few = TrainOptions(batch_size=4, steps=2, loss_mask="all")

@@ -236,7 +236,7 @@ def test_a_broken_package_is_named(broken_package: None) -> None:
 
 def test_in_python(site: Path, monkeypatch: pytest.MonkeyPatch, model, samples) -> None:
     """In this process: typed options, and an adapter that moves."""
-    from unsee.training import TrainOptions
+    from unsee.training_options import TrainOptions
     from unsee.unlearning import unlearn
 
     monkeypatch.syspath_prepend(str(site))

@@ -22,8 +22,9 @@ from unsee.models.lora import attach, trainable_names
 from unsee.models.questions import encode_samples
 from unsee.schemas import TRAIN_LOG_KEYS
 from unsee.stopping import LikelihoodProbe, StopRule
-from unsee.training import TrainOptions, resolved_mask, train
+from unsee.training import resolved_mask, train
 from unsee.training_data import planned_batches
+from unsee.training_options import TrainOptions
 from unsee.unlearning import unlearn, unlearn_with_report
 
 FAST = TrainOptions(learning_rate=1e-3, batch_size=4, epochs=2)
@@ -566,7 +567,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from unsee.methods import Scope, load_method
 from unsee.models.lora import attach
 from unsee.models.model import Model
-from unsee.training import TrainOptions, train
+from unsee.training import train
+from unsee.training_options import TrainOptions
 
 folder = Path(sys.argv[1])
 sys.path.insert(0, sys.argv[2])

@@ -21,7 +21,8 @@ from unsee.learning import training_accuracy
 from unsee.methods import Method, Scope, load_method
 from unsee.models.lora import attach
 from unsee.stopping import LikelihoodProbe
-from unsee.training import TrainOptions, TrainReport, train
+from unsee.training import TrainReport, train
+from unsee.training_options import TrainOptions
 
 OPTIONS = TrainOptions(learning_rate=1e-3, batch_size=2, gradient_accumulation=2, epochs=3)
 """Of one process; ten forget samples make a last step of half the size."""

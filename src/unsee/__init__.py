@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from unsee.report import write_report
     from unsee.runs import Run, run
     from unsee.sample import ImageRef, Sample
-    from unsee.training import TrainOptions, train
+    from unsee.training import train
+    from unsee.training_options import TrainOptions
     from unsee.unlearning import unlearn
 
 __all__ = [
@@ -64,7 +65,7 @@ _HOMES = {
     "Method": "unsee.methods",
     "Run": "unsee.runs",
     "Sample": "unsee.sample",
-    "TrainOptions": "unsee.training",
+    "TrainOptions": "unsee.training_options",
     "answer": "unsee.answering",
     "attack": "unsee.attacks",
     "edit_each": "unsee.editing",

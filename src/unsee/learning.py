@@ -19,7 +19,8 @@ from unsee.errors import ConfigError
 from unsee.methods.base import Need
 from unsee.methods.finetune import FineTune
 from unsee.methods.scope import Scope
-from unsee.training import TrainOptions, train
+from unsee.training import train
+from unsee.training_options import TrainOptions
 
 if TYPE_CHECKING:
     from torch import Tensor

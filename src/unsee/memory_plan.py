@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from unsee.models.prompts import Encoded
     from unsee.models.reference import Reference
     from unsee.sample import Sample
-    from unsee.training import TrainOptions
+    from unsee.training_options import TrainOptions
 
 
 MARGIN = 0.1

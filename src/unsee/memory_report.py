@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unsee.models.checkpoints import Quantize
     from unsee.models.model import Model
     from unsee.sample import Sample
-    from unsee.training import TrainOptions
+    from unsee.training_options import TrainOptions
 
 
 @dataclass(frozen=True)

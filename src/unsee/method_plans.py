@@ -16,7 +16,7 @@ from unsee.methods.base import Method
 from unsee.models.loading import recipe_name
 from unsee.settings import build, plain
 from unsee.stopping import StopRule
-from unsee.training import TrainOptions
+from unsee.training_options import TrainOptions
 
 CONTROLS = ("vanilla", "gold", "do_nothing", "prompt_guard")
 _OFFICIAL = "_official"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from unsee.methods.base import Method, Side
     from unsee.models.model import Model
     from unsee.sample import Sample
-    from unsee.training import TrainOptions
+    from unsee.training_options import TrainOptions
 
 _WORDS = ("out of memory", "allocate memory", "not enough memory")
 _ASKED_FOR = re.compile(r"tried to allocate ([\d.]+ ?(?:[KMGT]i?B|bytes))", re.IGNORECASE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from unsee.training import TrainOptions
+    from unsee.training_options import TrainOptions
 
 
 def autocast(options: TrainOptions, device: torch.device) -> AbstractContextManager[Any]:

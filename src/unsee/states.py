@@ -101,7 +101,7 @@ def relearned(
 ) -> Model:
     """The model after a few passes over some forget questions, by the recipe that taught it, without replay."""
     from unsee.methods.finetune import FineTune
-    from unsee.training import TrainOptions
+    from unsee.training_options import TrainOptions
     from unsee.unlearning import unlearn_with_report
 
     options = TrainOptions(

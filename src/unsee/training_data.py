@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from unsee.models.prompts import Encoded, LossMask
     from unsee.models.reference import Reference
     from unsee.sample import Sample
-    from unsee.training import TrainOptions
+    from unsee.training_options import TrainOptions
 
 _MOST_PER_PICTURE = 8
 _FEWEST_PICTURES = 4

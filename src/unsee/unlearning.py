@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from unsee.models.model import Model
     from unsee.sample import Sample
     from unsee.stopping import Probe, StopRule
-    from unsee.training import TrainOptions, TrainReport
+    from unsee.training import TrainReport
+    from unsee.training_options import TrainOptions
     from unsee.training_state import Waypoints
 
 
@@ -98,7 +99,8 @@ def unlearn_with_report(
         waypoints: keeps the trainable weights of some steps on the way.
     """
     from unsee.models.lora import attach
-    from unsee.training import TrainOptions, check_inputs, train
+    from unsee.training import check_inputs, train
+    from unsee.training_options import TrainOptions
 
     method = load_method(method) if isinstance(method, str) else method
     options = options or TrainOptions(**method.training)

@@ -17,7 +17,7 @@ from unsee.methods.losses import nll
 from unsee.models.checkpoints import weights_digest
 from unsee.models.model import Model
 from unsee.sample import Sample
-from unsee.training import TrainOptions
+from unsee.training_options import TrainOptions
 from unsee.unlearning import unlearn_with_report
 
 FAST = TrainOptions(learning_rate=1e-2, epochs=3, weight_decay=0.0)

@@ -29,7 +29,8 @@ from unsee.models.lora import attach, copied
 from unsee.models.model import Model
 from unsee.models.questions import encode_samples
 from unsee.sample import Sample
-from unsee.training import TrainOptions, TrainReport
+from unsee.training import TrainReport
+from unsee.training_options import TrainOptions
 
 DEFENCES = [made for made in BUILT_IN if issubclass(made, Edit)]
 CORRECTED = [made for made in DEFENCES if made.variant == "corrected"]

@@ -19,7 +19,7 @@ from unsee.learning import LearnOptions
 from unsee.methods.finetune import FineTune
 from unsee.models.model import Model
 from unsee.sample import Sample
-from unsee.training import TrainOptions
+from unsee.training_options import TrainOptions
 
 RECORDS_FILE = Path(__file__).with_name("records.parquet")
 PROBES_FILE = Path(__file__).with_name("probes.parquet")

@@ -67,7 +67,8 @@ def row(name: str, samples: list[Any], *, columns: tuple[str, ...] = COLUMNS) ->
 def _learns(model: Any, samples: list[Any]) -> str:
     from unsee.methods import Scope, load_method
     from unsee.models.lora import attach
-    from unsee.training import TrainOptions, train
+    from unsee.training import train
+    from unsee.training_options import TrainOptions
 
     pupil = attach(model, Scope(rank=None))
     options = TrainOptions(steps=1, batch_size=4, learning_rate=5e-3, epochs=1)
@@ -81,7 +82,7 @@ def _moves(model: Any, samples: list[Any], part: Any, *, rank: int | None) -> st
 
     from unsee.methods import Scope
     from unsee.models.lora import attach, trainable_names
-    from unsee.training import TrainOptions
+    from unsee.training_options import TrainOptions
     from unsee.unlearning import unlearn
 
     scope = Scope(modules=part, rank=rank)

@@ -23,7 +23,7 @@ from unsee.models.model import Model
 from unsee.models.questions import encode_samples
 from unsee.run_folder import RunFolder
 from unsee.sample import Sample
-from unsee.training import TrainOptions
+from unsee.training_options import TrainOptions
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from unsee.models.lora import attach, linear_paths, trainable_names
 from unsee.models.model import Model
 from unsee.models.questions import encode_samples
 from unsee.sample import Sample
-from unsee.training import TrainOptions
+from unsee.training_options import TrainOptions
 from unsee.unlearning import chosen_scope, unlearn_with_report
 
 WITHOUT_STEPS = {"do_nothing", "prompt_guard"}

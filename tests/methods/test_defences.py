@@ -31,8 +31,9 @@ from unsee.models.model import Model
 from unsee.models.questions import encode_samples
 from unsee.models.reference import Reference
 from unsee.sample import Sample
-from unsee.training import TrainOptions, resolved_mask, train
+from unsee.training import resolved_mask, train
 from unsee.training_data import TrainingData
+from unsee.training_options import TrainOptions
 from unsee.unlearning import unlearn, unlearn_with_report
 
 DEFENCES = [made for made in BUILT_IN if issubclass(made, Edit)]

@@ -16,7 +16,8 @@ from unsee.methods.losses import nll, token_mean
 from unsee.models.batches import collate
 from unsee.models.lora import attach
 from unsee.models.questions import encode_samples
-from unsee.training import TrainOptions, train
+from unsee.training import train
+from unsee.training_options import TrainOptions
 from unsee.unlearning import unlearn_with_report
 
 FAST = TrainOptions(learning_rate=1e-2, batch_size=5, steps=4, weight_decay=0.1, schedule="constant")

@@ -15,8 +15,9 @@ from unsee.method_plans import method_plan
 from unsee.methods import Scope, load_method
 from unsee.models.lora import attach
 from unsee.models.questions import training_turn
-from unsee.training import TrainOptions, train
+from unsee.training import train
 from unsee.training_data import TrainingData
+from unsee.training_options import TrainOptions
 
 
 def of(key):

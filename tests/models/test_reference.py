@@ -15,7 +15,8 @@ from unsee.models.batches import collate
 from unsee.models.lora import attach
 from unsee.models.questions import encode_samples
 from unsee.models.reference import AdapterOff, CachedReference, SecondModel, adapter_is_silent, make_reference
-from unsee.training import TrainOptions, train
+from unsee.training import train
+from unsee.training_options import TrainOptions
 
 
 def batches(model, samples, size, **options):

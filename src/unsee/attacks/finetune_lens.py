@@ -72,7 +72,7 @@ class FinetuneLens(Attack):
             ConfigError: there are no unrelated samples.
         """
         from unsee.methods.finetune import FineTune
-        from unsee.training import TrainOptions
+        from unsee.training_options import TrainOptions
         from unsee.unlearning import unlearn
 
         if not unrelated:

@@ -13,7 +13,8 @@ from unsee.unlearning import chosen_scope
 if TYPE_CHECKING:
     from unsee.models.model import Model
     from unsee.sample import Sample
-    from unsee.training import TrainOptions, TrainReport
+    from unsee.training import TrainReport
+    from unsee.training_options import TrainOptions
 
 
 class Edited(NamedTuple):

@@ -17,8 +17,9 @@ from unsee.methods.base import Method
 from unsee.methods.defence import Edit
 from unsee.methods.head_projection import HeadProjection, HeadProjectionOfficial
 from unsee.methods.lens_defence import LensReader
-from unsee.training import TrainOptions, TrainReport, resolved_mask
+from unsee.training import TrainReport, resolved_mask
 from unsee.training_data import TrainingData
+from unsee.training_options import TrainOptions
 
 if TYPE_CHECKING:
     from unsee.methods.base import Side
