@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from run_fixtures import assert_same, contents
-from unsee import runs
+from unsee.cell_runner import CellRunner
 from unsee.errors import ConfigError, DataError, TrainingError, UserError
 from unsee.experiment import Experiment, chosen_cells, read_experiment
 from unsee.files import StorageError, only_writer, storage_problem, write_bytes, write_folder
@@ -93,7 +93,7 @@ def test_a_finished_run_is_not_computed_again(finished: Run, experiment: Experim
     def forbidden(*_: object, **__: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(runs.CellRunner, "_compute", forbidden)
+    monkeypatch.setattr(CellRunner, "_compute", forbidden)
     monkeypatch.setattr("unsee.models.loading.load_model", forbidden)
     before = finished.results
     again = run(experiment, out=finished.folder)

@@ -21,9 +21,9 @@ from unsee.processes import sendable
 from unsee.progress import Advance, Display
 
 if TYPE_CHECKING:
+    from unsee.cell_runner import CellRunner
     from unsee.experiment import Cell, Experiment
     from unsee.run_folder import RunFolder
-    from unsee.runs import CellRunner
 
 
 class Job(NamedTuple):
@@ -166,12 +166,12 @@ class _Notes(Display):
 
 def _runner(job: Job, notes: _Notes) -> CellRunner:
     """This worker's part of a run, which keeps the benchmark and the model that cells begin at between its tasks."""
-    from unsee.runs import CellRunner
+    from unsee.cell_runner import CellRunner
 
     key = (job.place, job.folder.path, job.experiment.hash)
     if key not in _KEPT:
         _KEPT.clear()
-        _KEPT[key] = CellRunner(job.experiment, job.folder, (), notes)
+        _KEPT[key] = CellRunner(job.experiment, job.folder, notes)
     runner = _KEPT[key]
     runner.display = runner.models.display = notes
     return runner
