@@ -1,14 +1,15 @@
 """Run a model over samples, once per view, and write down what it said.
 
-`records.py` holds `answer`, `views.py` says what a view is and which protocols exist, `strict.py`, `official.py` and `lens.py`
-are one protocol each, `shots.py` says who is shown in few-shot prompts, `engine.py` runs views in packed passes,
-`shared_prompts.py` those that begin alike, `sampling.py` draws random responses, `store.py` keeps finished parts so that an
-interrupted call goes on.
+`records.py` holds `answer`, `views.py` says what a view and a protocol are, `strict.py`, `official.py` and `lens.py` are one
+protocol each, `protocols.py` finds them by name, `shots.py` says who is shown in few-shot prompts, `engine.py` runs views in
+packed passes, `shared_prompts.py` those that begin alike, `sampling.py` draws random responses, `store.py` keeps finished parts
+so that an interrupted call goes on.
 """
 
+from unsee.answering.protocols import load_protocol
 from unsee.answering.records import answer
 from unsee.answering.shots import draw_shots
-from unsee.answering.views import Outcome, Prepared, Protocol, Setting, ShotSource, View, load_protocol
+from unsee.answering.views import Outcome, Prepared, Protocol, Setting, ShotSource, View
 
 __all__ = [
     "Outcome",

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee import processes
-from unsee.answering.views import Protocol, Setting, ShotSource, load_protocol
+from unsee.answering.protocols import load_protocol
+from unsee.answering.views import Protocol, Setting, ShotSource
 from unsee.errors import ConfigError
 from unsee.files import write_json
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from unsee.errors import ConfigError, nearest
-
 if TYPE_CHECKING:
     from unsee.answering.lens import LensSide
     from unsee.models.prompts import Prompter
@@ -136,21 +134,3 @@ class Protocol:
     def prepare(self, samples: Sequence[Sample], setting: Setting) -> Prepared:
         """Views for one call; a protocol whose prompts depend on other samples looks at all of them here."""
         return Prepared(lambda sample: self.views(sample, setting))
-
-
-def load_protocol(name: str | Protocol) -> Protocol:
-    """A protocol by name, or itself.
-
-    Raises:
-        ConfigError: no such protocol.
-    """
-    from unsee.answering.lens import LENS
-    from unsee.answering.official import OFFICIAL
-    from unsee.answering.strict import STRICT
-
-    if isinstance(name, Protocol):
-        return name
-    known = {protocol.name: protocol for protocol in (STRICT, OFFICIAL, LENS)}
-    if name not in known:
-        raise ConfigError(f"no protocol is called {name!r}; {nearest(name, list(known))}")
-    return known[name]
