@@ -12,8 +12,8 @@ from unsee.fact_edits import after_edits
 if TYPE_CHECKING:
     import polars as pl
 
+    from unsee.metrics.cell_info import CellInfo
     from unsee.metrics.gate import Gate
-    from unsee.metrics.scoring import CellInfo
     from unsee.sample import Sample
 
 

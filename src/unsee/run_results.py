@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from unsee.benchmarks.base import Benchmark
+    from unsee.metrics.cell_info import CellInfo
     from unsee.metrics.gate import Gate
-    from unsee.metrics.scoring import CellInfo
     from unsee.sample import Sample
 
 TRAINING_ACCURACY = 0.95

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from unsee.metrics import CellInfo, score
 from unsee.metrics.aggregate import forgetting, harmonic_mean, kept
-from unsee.metrics.scoring import CellInfo, score
 from unsee.sample import Sample
 
 from .record_factory import GOLD, VANILLA, answers, forgot, people

@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from unsee.metrics import CellInfo, score
 from unsee.metrics.alarm import prior_intervals, prior_only
-from unsee.metrics.scoring import CellInfo, score
 from unsee.sample import Sample
 
 from .record_factory import GOLD, answers, people

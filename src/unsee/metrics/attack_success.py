@@ -32,7 +32,7 @@ from unsee.sample import Sample
 from unsee.schemas import ATTACKS, RESULTS
 
 if TYPE_CHECKING:
-    from unsee.metrics.scoring import CellInfo
+    from unsee.metrics.cell_info import CellInfo
 
 Found = Literal["first", "all", "sequence"]
 POSITIONS: Mapping[Found, str] = {"first": "hit_position", "all": "hit_all", "sequence": "hit_sequence"}

@@ -32,7 +32,7 @@ from unsee.metrics.metric import MetricInfo
 from unsee.sample import Sample
 
 if TYPE_CHECKING:
-    from unsee.metrics.scoring import CellInfo
+    from unsee.metrics.cell_info import CellInfo
 
 FLOOR = 1e-6
 """A probability below this is taken for 0 and one above 1 minus this for 1 before the edit.

@@ -15,7 +15,7 @@ from unsee.sample import Sample
 from unsee.schemas import ATTACKS, RESULTS
 
 if TYPE_CHECKING:
-    from unsee.metrics.scoring import CellInfo
+    from unsee.metrics.cell_info import CellInfo
 
 ATTACK = "lens_head_projection"
 """Value of the column `attack`: this attack, on one layer at a time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -13,6 +13,7 @@ from unsee.metrics.accuracy import ACCURACY, REPEATED, UNPARSABLE
 from unsee.metrics.answer_probability import ANSWER_LOGPROB, ANSWER_PROBABILITY
 from unsee.metrics.attack_success import ATTACK_LEFT, ATTACK_SUCCESS
 from unsee.metrics.bootstrap import FEW_SUBJECTS, FEW_SUBJECTS_MARK, Resampler, family
+from unsee.metrics.cell_info import CellInfo
 from unsee.metrics.distance import DISTANCE, NOISE_FLOOR, SIGNED_DISTANCE, distances
 from unsee.metrics.edit_scores import EDIT_SCORES
 from unsee.metrics.factuality import FACTUALITY
@@ -82,21 +83,6 @@ ALL_METRICS: tuple[MetricInfo, ...] = (
 _BY_NAME = {metric.name: metric for metric in ALL_METRICS}
 _TRUTH_KEPT = ("subject", "set", "task", "modality", "attribute", "level", "relation", "gated", "option_count")
 _PER_ATTRIBUTE = (ACCURACY.name, FACTUALITY.name, CLOZE_ACCURACY.name, TRUTH_SCORE.name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellInfo:
-    """What identifies a cell; every field is a column of the results."""
-
-    cell: str
-    benchmark: str | None = None
-    scenario: str | None = None
-    model: str | None = None
-    method: str | None = None
-    variant: str | None = None
-    forget_ratio: float | None = None
-    unlearn_modality: str | None = None
-    seed: int | None = None
 
 
 def score(

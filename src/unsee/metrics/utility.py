@@ -13,7 +13,7 @@ from unsee.utility.harnesses import HARNESSES
 from unsee.utility.known import benchmark_of
 
 if TYPE_CHECKING:
-    from unsee.metrics.scoring import CellInfo
+    from unsee.metrics.cell_info import CellInfo
 
 VERSION = 1
 """Raised whenever the same results of a harness would give other rows; its own versions stand in `reason`."""
