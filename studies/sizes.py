@@ -21,9 +21,9 @@ from extraction import FIRST_TOKEN, SCORED, WHOLE_ANSWER, Extraction, main_ways,
 from pages import fill
 
 from unsee.metrics.bootstrap import Array
+from unsee.metrics.cell_info import CellInfo
 from unsee.metrics.edit_scores import edit_scores
 from unsee.metrics.holm import holm
-from unsee.metrics.scoring import CellInfo
 from unsee.sample_tables import read_samples
 
 SIZES = ("micro", "tiny", "small")
