@@ -166,7 +166,7 @@ def test_results_hold_attacks_layers_and_damage(done: Run, facts: Experiment) ->
     for metric in ("rewrite_score", "paraphrase_score", "neighbourhood_score", "edit_score", "delta_accuracy"):
         assert edited.filter(metric=metric).height, metric
     assert results.filter(method="vanilla", metric="rewrite_score").is_empty()
-    nothing = results.filter(method="do_nothing", metric="delta_accuracy", set="retain")
+    nothing = results.filter(~pl.col("gated"), method="do_nothing", metric="delta_accuracy", set="retain")
     assert nothing["value"].drop_nulls().unique().to_list() == [0.0]
     assert dict(nothing.select("n_edits", "n_subjects").iter_rows()) == {1: 3, 2: 2}  # edits, then retained facts
 

@@ -46,9 +46,11 @@ def test_killed_and_interrupted_gives_the_same_results(
     undisturbed: dict[str, Any], experiment: Experiment, place: Path
 ) -> None:
     out = place / "killed"
-    codes, complaints = zip(*sessions(place, out, ("write", 40), ("kill", 0.5), ("interrupt", 0.8), ("finish", 0)), strict=True)
-    assert codes == (KILLED, KILLED, INTERRUPTED, FAILED)
-    assert_one_line(complaints[2], "interrupted; finished work is kept, run the same command again to go on")
+    codes, complaints = zip(*sessions(place, out, ("write", 40), ("kill", 0.5), ("interrupt", 0.8)), strict=True)
+    assert codes == (KILLED, KILLED, INTERRUPTED)
+    assert_one_line(complaints[-1], "interrupted; finished work is kept, run the same command again to go on")
+    assert not (out / "results.parquet").exists()
+    assert sessions(place, out, ("finish", 0))[0][0] == FAILED
     assert_same(contents(out, experiment), undisturbed)
 
 

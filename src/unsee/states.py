@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from unsee.methods.scope import Scope
+from unsee.training_options import TrainOptions
 
 if TYPE_CHECKING:
     from unsee.experiment_tables import StatesTable
@@ -101,7 +102,6 @@ def relearned(
 ) -> Model:
     """The model after a few passes over some forget questions, by the recipe that taught it, without replay."""
     from unsee.methods.finetune import FineTune
-    from unsee.training_options import TrainOptions
     from unsee.unlearning import unlearn_with_report
 
     options = TrainOptions(

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from unsee.methods import Method, Scope, acts_while_answering, load_method
+from unsee.training_options import TrainOptions
 
 if TYPE_CHECKING:
     from unsee.models.model import Model
     from unsee.sample import Sample
     from unsee.stopping import Probe, StopRule
     from unsee.training import TrainReport
-    from unsee.training_options import TrainOptions
     from unsee.training_state import Waypoints
 
 
@@ -100,7 +100,6 @@ def unlearn_with_report(
     """
     from unsee.models.lora import attach
     from unsee.training import check_inputs, train
-    from unsee.training_options import TrainOptions
 
     method = load_method(method) if isinstance(method, str) else method
     options = options or TrainOptions(**method.training)

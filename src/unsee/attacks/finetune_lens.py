@@ -14,6 +14,7 @@ from unsee.attacks.lens_prob_delta import LensProbDelta
 from unsee.attacks.lens_prob_delta2 import LensProbDelta2
 from unsee.errors import ConfigError
 from unsee.methods.scope import Scope
+from unsee.training_options import TrainOptions
 
 if TYPE_CHECKING:
     from unsee.answering import Setting, View
@@ -72,7 +73,6 @@ class FinetuneLens(Attack):
             ConfigError: there are no unrelated samples.
         """
         from unsee.methods.finetune import FineTune
-        from unsee.training_options import TrainOptions
         from unsee.unlearning import unlearn
 
         if not unrelated:
