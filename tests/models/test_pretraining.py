@@ -9,12 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from toy import random_model
 from unsee.cli import main
 from unsee.errors import CheckpointError, ConfigError
 from unsee.models.card import check_worlds, render, taught_half
 from unsee.models.loading import EMBEDDED, RECIPE, load_model, recipe_name, weights_folder
 from unsee.models.pretraining import portrait_world
 from unsee.models.pretraining.creature_part import render_creatures
+from unsee.models.pretraining.language import attention_in_float32
 from unsee.models.pretraining.mixture import Mixture
 from unsee.models.pretraining.parts import tower_tokens
 from unsee.models.pretraining.picture_bank import PictureBank, kept_bank
@@ -196,6 +198,33 @@ def test_a_known_tower_learns_new_pictures_without_moving_what_it_says_of_old_on
     portraits, creatures = (float(moved(now, was)) for now, was in zip(new_tokens, old, strict=True))
     assert portraits < 0.5 * creatures
     assert len(found["portraits"]) == 1 and len(found["creatures"]) == 14
+
+
+@torch.no_grad()
+def test_attention_stays_in_float32_under_autocast(monkeypatch):
+    attend, dtypes = torch.nn.functional.scaled_dot_product_attention, []
+
+    def spy(*args, **options):
+        found = attend(*args, **options)
+        dtypes.append(found.dtype)
+        return found
+
+    network = random_model().network.eval()
+    ids = torch.arange(3, 19).reshape(2, 8)
+    block = torch.ones(8, 8, dtype=torch.bool).tril()[None, None].repeat(2, 1, 1, 1)
+    block[:, :, 4:, 2:4] = False
+    inputs = {"input_ids": ids, "attention_mask": block}
+    plain = network(**inputs).logits
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spy)
+    with attention_in_float32(network):
+        assert torch.equal(network(**inputs).logits, plain)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = network(**inputs).logits
+    assert set(dtypes) == {torch.float32} and half.dtype == torch.bfloat16
+    assert (half - plain).abs().max() < 0.05 * plain.abs().max()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        network(**inputs)
+    assert dtypes[-1] == torch.bfloat16
 
 
 def test_how_far_tokens_moved():

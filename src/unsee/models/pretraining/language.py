@@ -9,12 +9,16 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
 
 from unsee.benchmarks.creatures.lessons import LessonShares
 from unsee.benchmarks.patients.lessons import ClinicShares
@@ -131,6 +135,32 @@ def answer_logits(network: Any, batch: Batch, features: Tensor) -> Tensor:
         embedded = embedded.masked_scatter(places, seen.to(embedded.dtype))
     hidden = parts.language(inputs_embeds=embedded, **inputs).last_hidden_state
     return network.lm_head(hidden[batch.row, batch.position]).float()
+
+
+def _attend_in_float32(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    with torch.autocast("cpu", enabled=False):
+        return sdpa_attention_forward(module, query.float(), key.float(), value.float(), attention_mask, **options)
+
+
+_FLOAT32_ATTENTION = "sdpa_float32"
+AttentionInterface.register(_FLOAT32_ATTENTION, _attend_in_float32)
+AttentionMaskInterface.register(_FLOAT32_ATTENTION, sdpa_mask)
+
+
+@contextmanager
+def attention_in_float32(network: Any) -> Iterator[None]:
+    """Inside, attention is computed in float32 also under autocast.
+
+    With heads as narrow as ours the bfloat16 kernel of a CPU takes twice as long on the way back.
+    """
+    before = network.config._attn_implementation
+    network.set_attn_implementation(_FLOAT32_ATTENTION)
+    try:
+        yield
+    finally:
+        network.set_attn_implementation(before)
 
 
 def stage_batches(

@@ -25,7 +25,14 @@ from unsee.models.creature_abilities import creature_questions
 from unsee.models.loading import RECIPE
 from unsee.models.patient_abilities import patient_questions
 from unsee.models.pretraining.creature_part import CreatureRows
-from unsee.models.pretraining.language import SAVED_EVERY, CachedPictures, Rows, make_optimizers, train_stage
+from unsee.models.pretraining.language import (
+    SAVED_EVERY,
+    CachedPictures,
+    Rows,
+    attention_in_float32,
+    make_optimizers,
+    train_stage,
+)
 from unsee.models.pretraining.mixture import Mixture, Shares, common_words
 from unsee.models.pretraining.parts import parts_of, tower_tokens
 from unsee.models.pretraining.patient_part import PatientRows
@@ -91,21 +98,22 @@ def train(
                 state = _State(done.with_suffix(".part.pt"), network, rows)
                 if state.step:
                     report(f"{stage.name}: going on from step {state.step}")
-                train_stage(
-                    network,
-                    rows,
-                    stage,
-                    seed=recipe.seed,
-                    prompter=prompter,
-                    features=features,
-                    optimizers=state.optimizers,
-                    precision=_precision(recipe),
-                    log=report,
-                    probe=probe,
-                    every=every,
-                    start_step=state.step,
-                    save=state.save,
-                )
+                with attention_in_float32(network):
+                    train_stage(
+                        network,
+                        rows,
+                        stage,
+                        seed=recipe.seed,
+                        prompter=prompter,
+                        features=features,
+                        optimizers=state.optimizers,
+                        precision=_precision(recipe),
+                        log=report,
+                        probe=probe,
+                        every=every,
+                        start_step=state.step,
+                        save=state.save,
+                    )
                 write_json(done.with_suffix(".json"), {"step": stage.steps, "seconds": round(state.seconds)})
                 _save(_unshared(network), done)
                 state.path.unlink()
