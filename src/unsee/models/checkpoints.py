@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 
 def save_model(model: Model, directory: Path) -> Path:
-    """Write weights in fp32, the processor and what else the model needs; other files in the folder stay.
+    """Write weights in the dtype they have, the processor and what else the model needs; other files in the folder stay.
 
     An adapter is written as an adapter. Its base is noted if it lies unchanged in the folder it was loaded from, and written to
     `base/` otherwise. Everything is written aside and renamed; a folder without config file is one whose writing was cut off.
@@ -88,23 +88,13 @@ def _fill(model: Model, folder: Path, final: Path) -> None:
 
 
 def _save_weights(model: Model, folder: Path) -> None:
-    """All weights of the network itself, in fp32."""
-    import torch
-
+    """All weights of the network itself, in the dtype they have: nothing is copied on a device that holds one model."""
     if is_quantized(model):
         raise ConfigError(
             f"{model.name} holds quantized weights, which are not what its folder holds; save an adapter, "
             "or load the model without quantize"
         )
-
-    state, cast = dict(_own_state(model)), dict[int, Any]()
-    for name, tensor in state.items():
-        # Tied weights must stay one tensor, or they would be written twice.
-        wide = tensor.float() if tensor.is_floating_point() else tensor
-        state[name] = cast.setdefault(tensor.data_ptr(), wide)
-    model.base.save_pretrained(folder, state_dict=state)
-    if any(tensor.is_floating_point() and tensor.dtype != torch.float32 for _, tensor in _own_state(model)):
-        _edit(folder / CONFIG, _as_float32)
+    model.base.save_pretrained(folder, state_dict=dict(_own_state(model)))
 
 
 def _own_state(model: Model) -> Iterator[tuple[str, Tensor]]:
@@ -112,11 +102,6 @@ def _own_state(model: Model) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in model.base.state_dict().items():
         if ".lora_" not in name:
             yield name.replace(".base_layer.", "."), tensor
-
-
-def _as_float32(config: dict[str, Any]) -> dict[str, Any]:
-    changed = {key: _as_float32(value) if isinstance(value, dict) else value for key, value in config.items()}
-    return changed | {key: "float32" for key in ("dtype", "torch_dtype") if changed.get(key)}
 
 
 def _edit(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -148,7 +133,7 @@ def read_config(path: Path) -> dict[str, Any]:
 def _origin(model: Model) -> Path | None:
     """The folder the network was loaded from, if the weights there are still those of the network."""
     import torch
-    from safetensors.torch import load_file
+    from safetensors import safe_open
 
     noted = str(model.base.name_or_path)
     if not noted or not (Path(noted) / CONFIG).is_file():
@@ -158,11 +143,12 @@ def _origin(model: Model) -> Path | None:
     state = dict(_own_state(model))
     dtype = next((t.dtype for t in state.values() if t.is_floating_point()), torch.float32)
     # By content, because transformers renames weights on the way to the disk.
-    there = {
-        tensor_digest(t.to(dtype) if t.is_floating_point() else t)
-        for f in Path(noted).glob("*.safetensors")
-        for t in load_file(f).values()
-    }
+    there = set()
+    for file in Path(noted).glob("*.safetensors"):
+        with safe_open(file, framework="pt") as stored:
+            for name in stored.keys():  # noqa: SIM118 - no mapping
+                tensor = stored.get_tensor(name)
+                there.add(tensor_digest(tensor.to(dtype) if tensor.is_floating_point() else tensor))
     return Path(noted) if all(tensor_digest(tensor) in there for tensor in state.values()) else None
 
 
