@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
 
 from run_fixtures import assert_one_line, unsee
 from unsee import cli
@@ -168,14 +169,24 @@ def test_own_data_from_model_to_answers(place: Path, tmp_path: Path, capsys: pyt
         "beta=0.3",
         "--set",
         "steps=2",
+        "--modules",
+        "language",
+        "projector",
         "--out",
         forgot,
     ]
     assert main(command) == 0
     assert "2 steps (finished)" in capsys.readouterr().out
-    assert (tmp_path / "forgot/adapter_model.safetensors").is_file()
+    with safe_open(tmp_path / "forgot/adapter_model.safetensors", framework="numpy") as adapter:
+        moved = set(adapter.keys())
+    assert {part for part in ("language_model", "projector", "vision") if any(part in name for name in moved)} == {
+        "language_model",
+        "projector",
+    }
     assert not (tmp_path / ".forgot.training").exists()
-    assert main(["answer", "--model", forgot, "--data", str(tmp_path / "forget.jsonl"), "--out", said]) == 0
+    assert (
+        main(["answer", "--model", forgot, "--data", str(tmp_path / "forget.jsonl"), "--out", said, "--dtype", "bfloat16"]) == 0
+    )
     assert "4 records" in capsys.readouterr().out
     assert main(command) == 2
     assert_one_line(capsys.readouterr().err, "exists and is not empty")

@@ -9,6 +9,7 @@ import tyro
 
 from unsee.command_line import DONE, Bits, Flag, Overrides, console, say
 from unsee.errors import DataError
+from unsee.models.checkpoints import Dtype
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,6 +28,7 @@ def attack(
     set_: Overrides = (),
     batch_size: int = 16,
     hub: Flag = False,
+    dtype: Dtype = "float32",
     quantize: Bits = None,
     seed: int = 0,
     dry_run: Flag = False,
@@ -46,6 +48,7 @@ def attack(
         set_: options of the attack, for example k=2 or layers=[4,6,8].
         batch_size: questions asked at once; results do not depend on it.
         hub: download the model unless it is on this machine.
+        dtype: of the weights in memory.
         quantize: load the weights in 4 or 8 bits.
         seed: of random responses and of training.
         dry_run: print what would be attacked, and do nothing.
@@ -66,7 +69,7 @@ def attack(
     with ConsoleDisplay(console()) as display:
         display.plan(1)
         display.job(f"attacking by {chosen.name}")
-        loaded = load_model(model, hub=hub, quantize=quantize)
+        loaded = load_model(model, hub=hub, dtype=dtype, quantize=quantize)
         found = attack_all(
             loaded,
             samples,

@@ -11,6 +11,7 @@ import tyro
 from unsee.command_line import DONE, FAILED, Bits, Count, File, Flag, NameOrFolder, Share, TestImage, console, say
 from unsee.errors import ConfigError, DataError
 from unsee.files import refuse_used
+from unsee.models.checkpoints import Dtype
 
 
 def check_data(
@@ -114,6 +115,7 @@ def check_model(
     model: Annotated[str, tyro.conf.Positional],
     *,
     hub: Flag = False,
+    dtype: Dtype = "float32",
     quantize: Bits = None,
 ) -> int:
     """Find out by short passes what works with a model, and say why something does not.
@@ -121,6 +123,7 @@ def check_model(
     Args:
         model: a model folder, the name of an embedded model, or with --hub a name of the Hugging Face Hub.
         hub: download the model unless it is on this machine.
+        dtype: of the weights in memory.
         quantize: load the weights in 4 or 8 bits.
     """
     import warnings
@@ -128,7 +131,7 @@ def check_model(
     from unsee.models.loading import load_model
 
     with warnings.catch_warnings(action="ignore"):  # the same is said below
-        found = load_model(model, hub=hub, quantize=quantize).features
+        found = load_model(model, hub=hub, dtype=dtype, quantize=quantize).features
     for name, feature in found.items():
         say(f"{name:<14}{'yes' if feature.available else f'no: {feature.reason}'}")
     return FAILED if found.missing() else DONE

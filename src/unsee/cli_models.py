@@ -126,6 +126,7 @@ def unlearn(
     modality: Modality = "mixed",
     loss_mask: Literal["answer", "answer_and_question", "all"] = "answer",
     lora: Count = 16,
+    modules: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ("language",),
     quantize: Bits = None,
     reference_model: NameOrFolder = None,
     set_: Overrides = (),
@@ -152,6 +153,7 @@ def unlearn(
         modality: what the unlearning questions show: pictures, text only, or both.
         loss_mask: which tokens count.
         lora: rank of the adapter; none moves the weights themselves.
+        modules: what moves: language, projector, vision, all-linear, mlp-down, or full module paths; a defence chooses itself.
         quantize: keep the weights below the adapter in 4 or 8 bits.
         reference_model: model tuned on the retain data only, for methods that compare with one.
         set_: settings of the method or its training, for example beta=0.1 or learning_rate=1e-4.
@@ -173,7 +175,7 @@ def unlearn(
     loaded = _benchmark(benchmark, data, hub=hub, skip_invalid=skip_invalid) if benchmark is not None else None
     forgotten, kept = _unlearning_data(forget, retain, loaded, forget_ratio, draw, modality)
     options = replace(plan.options, seed=seed, loss_mask=loss_mask, **saving.memory)
-    scope = Scope(rank=lora) if plan.method.scope is None else None
+    scope = Scope(modules=modules, rank=lora) if plan.method.scope is None else None
     if dry_run:
         say(f"would make {model} forget {len(forgotten):,} questions by {method}, keeping {len(kept):,}, into {out}")
         work = Work(method, plan.method, chosen_scope(plan.method, scope), options, forgotten, kept, quantize=quantize)
@@ -221,6 +223,7 @@ def answer(
     shots: ShotSource = "evaluated",
     batch_size: int = 16,
     truth_ratio: bool = True,
+    dtype: Dtype = "float32",
     quantize: Bits = None,
     seed: int = 0,
     dry_run: Flag = False,
@@ -241,6 +244,7 @@ def answer(
         shots: whom few-shot prompts of official show: people of the set that is asked, of the retain set, or nobody.
         batch_size: questions asked at once; results do not depend on it.
         truth_ratio: also score wrong answers.
+        dtype: of the weights in memory.
         quantize: load the weights in 4 or 8 bits.
         seed: decides what a protocol draws at random.
         dry_run: print sample counts, and do nothing.
@@ -265,7 +269,7 @@ def answer(
         display.plan(1)
         display.job("answering")
         records = answer(
-            load_model(model, device=processes.device(), hub=hub, quantize=quantize),
+            load_model(model, device=processes.device(), hub=hub, dtype=dtype, quantize=quantize),
             samples,
             protocols=protocols,
             batch_size=batch_size,

@@ -82,8 +82,8 @@ class UnlearnTable(MemoryOptions):
     """which tokens count"""
     lora: int | None = 16
     """rank of the adapter that unlearns; "none" moves the weights themselves"""
-    modules: tuple[Literal["language", "projector", "vision"], ...] = ("language",)
-    """parts of the model that unlearn"""
+    modules: tuple[str, ...] = ("language",)
+    """what unlearns: `language`, `projector`, `vision`, `all-linear`, `mlp-down`, or full module paths"""
     paired: bool = False
     """only questions that are asked both with the picture and by name, so that every modality unlearns the same answers"""
     scenarios: tuple[str, ...] = ()

@@ -46,8 +46,8 @@ class LearnOptions(TrainOptions):
     """share of general data, which keeps other abilities alive"""
     lora: int | None = None
     """rank of the adapter that learns; "none" moves the weights themselves"""
-    modules: tuple[Literal["language", "projector", "vision"], ...] = ("language", "projector")
-    """parts of the model that learn"""
+    modules: tuple[str, ...] = ("language", "projector")
+    """what learns: `language`, `projector`, `vision`, `all-linear`, `mlp-down`, or full module paths"""
     learning_rate: float = 4e-4
     """highest learning rate of AdamW"""
     epochs: int = 12
@@ -66,7 +66,7 @@ class LearnOptions(TrainOptions):
         if self.reference != "auto" or self.reference_top_k is not None:
             raise ConfigError("learn.reference and learn.reference_top_k have no effect: learning compares with no model")
         if not self.modules:
-            raise ConfigError("learn.modules is empty; name at least one of language, projector and vision")
+            raise ConfigError("learn.modules is empty; name language, projector, vision, all-linear or module paths")
 
 
 @dataclass(frozen=True)

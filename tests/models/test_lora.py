@@ -68,6 +68,9 @@ def test_lora_on_every_part(model):
     everything = linear_paths(model, Scope(modules="all-linear"))
     assert set(everything) == {*decoder_paths(), *vision, *projector}
     assert "lm_head" not in everything
+    assert linear_paths(model, Scope(modules=("all-linear",))) == everything
+    named = trainable_names(attach(model, Scope(modules=("all-linear",), rank=None)))
+    assert named == trainable_names(attach(model, Scope(modules="all-linear", rank=None)))
 
 
 def test_full_paths_never_match_by_suffix(model):

@@ -23,3 +23,8 @@ class Scope:
     modules: Part | tuple[str, ...] = "language"
     layers: tuple[int | float, ...] | None = None
     rank: int | None = 16
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What `modules` names, one by one."""
+        return (self.modules,) if isinstance(self.modules, str) else self.modules

@@ -8,18 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from unsee.errors import ConfigError, nearest
+from unsee.methods.scope import Part, Scope
 from unsee.models.quantized import refuse_moving
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from unsee.methods.scope import Scope
     from unsee.models.model import Model
 
-PARTS = ("language", "projector", "vision", "all-linear", "mlp-down")
+PARTS: tuple[str, ...] = get_args(Part)
 _NUMBERED = re.compile(r"\.(\d+)(?:\.|$)")
 
 
@@ -118,7 +118,7 @@ def _weights(network: Any, path: str, scope: Scope) -> Iterator[str]:
     """Weights below a path; those of the decoder include embeddings and unembedding unless layers are chosen."""
     import torch
 
-    linear_only, layers = scope.modules == "all-linear", chosen_layers(network, scope)
+    linear_only, layers = "all-linear" in scope.names, chosen_layers(network, scope)
     head, decoder = network.get_output_embeddings(), _path_of(network, network.get_decoder())
     for name, module in network.get_submodule(path).named_modules(prefix=path):
         if linear_only and (not isinstance(module, torch.nn.Linear) or module is head):
@@ -133,11 +133,10 @@ def _weights(network: Any, path: str, scope: Scope) -> Iterator[str]:
 
 def _paths(network: Any, scope: Scope) -> list[str]:
     """Full paths of the modules a scope names."""
-    wanted = (scope.modules,) if isinstance(scope.modules, str) else scope.modules
     layers = chosen_layers(network, scope)
     known = dict(network.named_modules())
     paths: list[str] = []
-    for name in wanted:
+    for name in scope.names:
         if name == "all-linear":
             paths.append("")
         elif name == "language":
