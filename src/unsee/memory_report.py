@@ -158,7 +158,8 @@ def cell_works(experiment: Experiment, benchmark: Benchmark, cells: Sequence[Cel
             retain = training_questions(experiment, benchmark, cell, "retain")
             title = cell.entry
         options = replace(plan.options, loss_mask=unlearn.loss_mask, **unlearn.memory)
-        copies = int(not trains_adapters_alone(plan.method, scope) or cell.is_single_fact)
+        # After the first edit of a sequence the model carries an adapter, which is merged into a copy.
+        copies = int(not trains_adapters_alone(plan.method, scope) or (cell.is_single_fact and bool(unlearn.sequence)))
         works[cell.entry] = Work(
             title, plan.method, scope, options, forget, retain, other_models=copies, quantize=experiment.quantize
         )

@@ -43,6 +43,8 @@ def unlearn(
 ) -> Model:
     """A model that has unlearned the forget samples; the given model stays as it is.
 
+    Where a method moves adapters alone, both models have the same weights in memory below them.
+
     Args:
         method: a name (`ga`, `graddiff`, `kl`, `npo`, `idk`, ...; defaults as published) or an instance.
         options: learning rate, steps and the like; what the method itself trains with by default.
@@ -105,7 +107,9 @@ def unlearn_with_report(
     options = options or TrainOptions(**method.training)
     options = options if seed is None else replace(options, seed=seed)
     check_inputs(method, forget=forget, retain=retain, probe=probe, stop=stop)
-    changed = attach(model, chosen_scope(method, scope), seed=options.seed, alpha=alpha, in_place=in_place)
+    chosen = chosen_scope(method, scope)
+    shared = trains_adapters_alone(method, chosen)
+    changed = attach(model, chosen, seed=options.seed, alpha=alpha, in_place=in_place, shared=shared)
     report = train(
         changed,
         method,

@@ -10,6 +10,7 @@ import torch
 from unsee.errors import ConfigError
 from unsee.methods import Scope
 from unsee.models.batches import collate
+from unsee.models.checkpoints import weights_digest
 from unsee.models.lora import attach, copied, linear_paths, trainable_names
 from unsee.models.questions import encode_samples
 
@@ -79,6 +80,25 @@ def test_full_paths_never_match_by_suffix(model):
     assert trainable_names(made) == [f"base_model.model.{path}.lora_{side}.default.weight" for side in "AB"]
     whole = attach(model, Scope(modules=("model.language_model.layers.3",), rank=None))
     assert all("language_model.layers.3." in name for name in trainable_names(whole))
+
+
+def test_adapters_over_shared_weights(model, samples):
+    """Both models have one set of weights, and neither freezes, trains nor merges into the other's."""
+    before, trainable = weights_digest(model), trainable_names(model)
+    made = attach(model, Scope(rank=2), shared=True)
+    own = {weight.data_ptr() for weight in model.network.parameters()}
+    assert {weight.data_ptr() for weight in made.base.parameters() if not weight.requires_grad} == own
+    assert trainable_names(model) == trainable and all("lora_" in name for name in trainable_names(made))
+    for name, weight in made.network.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight)
+    said = logits(made, samples)
+    assert not torch.equal(said, logits(model, samples))
+    merged = copied(made, in_place=True)
+    assert torch.allclose(logits(merged, samples), said, atol=1e-4)
+    assert weights_digest(model) == before
+    # Weights that move themselves are copied all the same.
+    assert own.isdisjoint(weight.data_ptr() for weight in attach(model, Scope(rank=None), shared=True).network.parameters())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from unsee.errors import ConfigError, TrainingError
 from unsee.methods import Method, Scope, acts_while_answering, load_method
-from unsee.unlearning import chosen_scope
+from unsee.unlearning import chosen_scope, trains_adapters_alone
 
 if TYPE_CHECKING:
     from unsee.models.model import Model
@@ -98,7 +98,7 @@ def _edits(
     if not forget:
         return
     with _gradients():
-        changed = attach(model, scope, seed=options.seed)
+        changed = attach(model, scope, seed=options.seed, shared=trains_adapters_alone(method, scope))
         changed.network.eval()
         start = StartWeights(changed)
         groups = None

@@ -23,7 +23,9 @@ PARTS: tuple[str, ...] = get_args(Part)
 _NUMBERED = re.compile(r"\.(\d+)(?:\.|$)")
 
 
-def attach(model: Model, scope: Scope, *, seed: int = 0, alpha: int | None = None, in_place: bool = False) -> Model:
+def attach(
+    model: Model, scope: Scope, *, seed: int = 0, alpha: int | None = None, in_place: bool = False, shared: bool = False
+) -> Model:
     """A model of which exactly the weights of `scope` are trainable; the given one stays as it is.
 
     Args:
@@ -31,11 +33,13 @@ def attach(model: Model, scope: Scope, *, seed: int = 0, alpha: int | None = Non
         seed: of the adapters' random half (the other half is zero, so nothing changes yet).
         alpha: LoRA's scaling is alpha / rank; the rank itself when None, as MLLMU-Bench does.
         in_place: reuse the network's memory; the given model is then no longer usable.
+        shared: below new adapters both models have the same weights in memory, for training that moves adapters alone.
 
     Raises:
         ConfigError: a module path or layer that the model does not have.
     """
-    made = copied(model, in_place=in_place)
+    shared = shared and not in_place and scope.rank is not None and not has_adapter(model)
+    made = _sharing_weights(model) if shared else copied(model, in_place=in_place)
     for weight in made.network.parameters():
         weight.requires_grad_(False)
     if not scope.modules:
@@ -62,16 +66,43 @@ def attach(model: Model, scope: Scope, *, seed: int = 0, alpha: int | None = Non
     return made
 
 
-def copied(model: Model, *, in_place: bool = False) -> Model:
-    """The same model in memory of its own, with an adapter it came with merged into its weights."""
+def has_adapter(model: Model) -> bool:
+    """Whether a model answers with an adapter beside its weights."""
     from peft import PeftModel
 
-    from unsee.models.model import Model
+    return isinstance(model.network, PeftModel)
 
-    network = model.network if in_place else deepcopy(model.network)
-    if isinstance(network, PeftModel):
+
+def _sharing_weights(model: Model) -> Model:
+    """The same model again whose modules are its own and whose weights are those of the given one."""
+    from torch import nn
+
+    memo: dict[int, Any] = {id(buffer): buffer for buffer in model.network.buffers()}
+    for weight in model.network.parameters():
+        # Parameters of their own, so that freezing one model does not freeze the other; quantized ones are frozen already.
+        memo[id(weight)] = nn.Parameter(weight.detach(), requires_grad=False) if type(weight) is nn.Parameter else weight
+    made = _like(model, deepcopy(model.network, memo))
+    made.shares_weights = True
+    return made
+
+
+def copied(model: Model, *, in_place: bool = False) -> Model:
+    """The same model in memory of its own, with an adapter it came with merged into its weights.
+
+    Args:
+        in_place: reuse the network's memory, unless another model has it, too.
+    """
+    network = model.network if in_place and not model.shares_weights else deepcopy(model.network)
+    if has_adapter(model):
         refuse_moving(model, "merging an adapter")
         network = network.merge_and_unload()
+    return _like(model, network)
+
+
+def _like(model: Model, network: Any) -> Model:
+    """A model like another around a network."""
+    from unsee.models.model import Model
+
     made = Model(network, model.processor, name=model.name)
     made.prompter = model.prompter
     made.system = model.system

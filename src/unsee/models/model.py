@@ -29,6 +29,7 @@ class Model:
         name: how results call this model.
         system: system prompt put before every question while the model answers; "" for none.
         method: what made the model, when it is still at work while the model answers (`answering`); None otherwise.
+        shares_weights: the weights below the adapter are another model's, too, so that no adapter is merged into them.
     """
 
     def __init__(self, network: nn.Module, processor: Any, *, name: str = "model") -> None:
@@ -37,6 +38,7 @@ class Model:
         self.name = name
         self.system = ""
         self.method: Method | None = None
+        self.shares_weights = False
         self.prompter = Prompter(processor)
         self._plain_head: bool | None = None
 
