@@ -167,6 +167,7 @@ def unlearn(
     from unsee.method_plans import method_plan
     from unsee.methods.scope import Scope
     from unsee.settings import assignments
+    from unsee.training import check_inputs
     from unsee.unlearning import chosen_scope
 
     room = given_memory(memory, dry_run=dry_run)
@@ -174,6 +175,7 @@ def unlearn(
     plan = method_plan(method.replace("-", "_"), settings, model=_embedded_base(model))
     loaded = _benchmark(benchmark, data, hub=hub, skip_invalid=skip_invalid) if benchmark is not None else None
     forgotten, kept = _unlearning_data(forget, retain, loaded, forget_ratio, draw, modality)
+    check_inputs(plan.method, forget=forgotten, retain=kept)
     options = replace(plan.options, seed=seed, loss_mask=loss_mask, **saving.memory)
     scope = Scope(modules=modules, rank=lora) if plan.method.scope is None else None
     if dry_run:
