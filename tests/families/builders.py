@@ -275,17 +275,25 @@ def idefics2() -> Built:
     return _network("Idefics2ForConditionalGeneration", config, tokenizer, "<end_of_utterance>"), processor
 
 
-def idefics3() -> Built:
-    """Idefics3, the form of SmolVLM: SigLIP on tiles, pixel shuffle, Llama."""
+def _tiled_tokenizer() -> Any:
+    """With names for the places of a picture's tiles, as Idefics3 and SmolVLM have them."""
     places = [f"<row_{row}_col_{column}>" for row in (1, 2) for column in (1, 2)]
     special = ["<|im_start|>", *_IDEFICS, "<global-img>", *places]
-    tokenizer = byte_level(
+    return byte_level(
         ["<pad>", *special],
         pad_token="<pad>",
         bos_token="<|im_start|>",
         eos_token="<end_of_utterance>",
         additional_special_tokens=[AddedToken(token, normalized=False, special=True) for token in special[1:]],
     )
+
+
+_TILES = {"size": {"longest_edge": 2 * PIXELS}, "max_image_size": {"longest_edge": PIXELS}}
+
+
+def idefics3() -> Built:
+    """Idefics3: SigLIP on tiles, pixel shuffle, Llama."""
+    tokenizer = _tiled_tokenizer()
     config = transformers.Idefics3Config(
         text_config=transformers.LlamaConfig(**_text(tokenizer)),
         vision_config=transformers.models.idefics3.configuration_idefics3.Idefics3VisionConfig(**_eye()),
@@ -295,14 +303,33 @@ def idefics3() -> Built:
         tie_word_embeddings=False,
     )
     processor = transformers.Idefics3Processor(
-        image_processor=transformers.Idefics3ImageProcessor(
-            size={"longest_edge": 2 * PIXELS}, max_image_size={"longest_edge": PIXELS}
-        ),
+        image_processor=transformers.Idefics3ImageProcessor(**_TILES),
         tokenizer=tokenizer,
         image_seq_len=4,
         chat_template=templates.IDEFICS3,
     )
     return _network("Idefics3ForConditionalGeneration", config, tokenizer, "<end_of_utterance>"), processor
+
+
+def smolvlm() -> Built:
+    """SmolVLM: the form of Idefics3 in classes of its own, with videos; its processor wants num2words."""
+    tokenizer = _tiled_tokenizer()
+    config = transformers.SmolVLMConfig(
+        text_config=transformers.LlamaConfig(**_text(tokenizer)),
+        vision_config=transformers.SmolVLMVisionConfig(**_eye()),
+        scale_factor=2,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        pad_token_id=tokenizer.pad_token_id,
+        tie_word_embeddings=False,
+    )
+    processor = transformers.SmolVLMProcessor(
+        image_processor=transformers.SmolVLMImageProcessor(**_TILES),
+        tokenizer=tokenizer,
+        video_processor=transformers.SmolVLMVideoProcessor(**_TILES),
+        image_seq_len=4,
+        chat_template=templates.IDEFICS3,
+    )
+    return _network("SmolVLMForConditionalGeneration", config, tokenizer, "<end_of_utterance>"), processor
 
 
 _QWEN = [*_CHATML, "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
@@ -562,6 +589,7 @@ FAMILIES: dict[str, Family] = {
     "llava_onevision": Family("LLaVA-OneVision", llava_onevision, videos=True),
     "idefics2": Family("Idefics2", idefics2),
     "idefics3": Family("Idefics3", idefics3, quick=True),
+    "smolvlm": Family("SmolVLM", smolvlm, videos=True),
     "qwen2_vl": Family("Qwen2-VL", qwen2_vl, quick=True, videos=True, missing=_OWN_ROWS),
     "qwen2_5_vl": Family("Qwen2.5-VL", qwen2_5_vl, videos=True, missing=_OWN_ROWS),
     "qwen3_vl": Family("Qwen3-VL", qwen3_vl, videos=True, missing=_OWN_ROWS),
