@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+if CHROMIUM is None and os.environ.get("UNSEE_REQUIRE_BROWSER"):
+    raise RuntimeError("UNSEE_REQUIRE_BROWSER is set and there is no Chromium; install one, or its tests would be skipped")
 _FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
     "--remote-debugging-pipe"
