@@ -14,12 +14,13 @@ from polars.testing import assert_frame_equal
 from safetensors.torch import load_file
 
 import two_processes
+from doc_pages import ROOT, commands, read
 from run_fixtures import ENVIRONMENT
 from unsee.sharing import share
 from unsee.training_data import PlannedBatch
 
 HARNESS = Path(two_processes.__file__)
-CONFIGURATIONS = HARNESS.parents[1] / "examples/accelerate"
+CONFIGURATIONS = ROOT / "examples/accelerate"
 
 
 def launched(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -154,3 +155,31 @@ def test_commands_share_work(place: Path, tmp_path: Path) -> None:
         refused = launched(*command)
         assert "exitcode  : 2 " in refused.stderr
         assert len(own_lines(refused)) == 1 and message in own_lines(refused)[0], refused.stderr[-2000:]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_lines_of_the_page_run(place: Path, tmp_path: Path) -> None:
+    """`accelerate launch` as docs/scale.md has it, on a small model and few people."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    rows = (place / "people8" / "training.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "pictures").symlink_to(place / "people8" / "pictures")
+    (tmp_path / "forget.jsonl").write_text("".join(rows[:4]))
+    (tmp_path / "retain.jsonl").write_text("".join(rows[4:8]))
+    given = {"people": str(place / "people8"), "MODEL": "runs/vanilla"}
+    shorter = {"learn": ["--model", str(place / "model"), "--epochs", "1"], "unlearn": ["--set", "steps=2"]}
+    done = []
+    for words, _ in commands(read("docs/scale.md"), "accelerate"):
+        if "unsee" in words:
+            name = words[words.index("unsee") + 1]
+            line = [given.get(word, word) for word in words] + shorter.get(name, [])
+            line[1:1] = ["--main_process_port", "0"]  # a free one, where tests run side by side
+            launch = [str(Path(sys.executable).with_name("accelerate")), *line]
+            ended = subprocess.run(
+                launch, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
+            )
+            assert ended.returncode == 0, (line, ended.stderr[-3000:])
+            done.append(name)
+    assert done == ["learn", "unlearn", "answer"]
+    made = ("vanilla/config.json", "unlearn/adapter_config.json", "answer/records.parquet")
+    assert all((tmp_path / "runs" / name).is_file() for name in made)
