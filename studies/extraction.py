@@ -20,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 from answers import DRAWS, markdown, p_value, percent
-from pages import fill
 
 from unsee.attacks.base import NEVER_LEARNED
 from unsee.experiment import Cell
+from unsee.files import fill
 from unsee.metrics.bootstrap import Array, Resampler, weighted_means
 from unsee.metrics.holm import holm
 from unsee.run_folder import RunFolder

@@ -32,8 +32,9 @@ from answers import (
     retain_score,
 )
 from matched import at_retain
-from pages import DASHES, SHAPES, SHOWN, fill, save
+from pages import DASHES, SHAPES, SHOWN, save
 
+from unsee.files import fill
 from unsee.metrics.holm import holm
 
 Paths = dict[int, list[Asked]]

@@ -1,9 +1,7 @@
-"""Study pages: generated tables go between markers of a page, figures beside it, all numbers into one CSV."""
+"""Figures of study pages: colours, shapes and files; tables go between markers of a page (`unsee.files.fill`)."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import altair as alt
@@ -13,21 +11,6 @@ INK, ACCENT, MUTED = "#1d2125", "#0b6e6e", "#646b73"
 SHOWN = alt.Scale(domain=["with the picture", "by name"], range=[ACCENT, "#b5541c"])
 DASHES = alt.Scale(domain=["with the picture", "by name"], range=[[1, 0], [5, 3]])
 SHAPES = alt.Scale(domain=["with the picture", "by name"], range=["circle", "square"])
-
-
-def fill(page: Path, parts: Mapping[str, str]) -> None:
-    """Replace what stands between `<!-- name -->` and `<!-- end name -->`.
-
-    Raises:
-        ValueError: the page lacks a marker.
-    """
-    text = page.read_text()
-    for name, content in parts.items():
-        pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end {re.escape(name)} -->)", re.DOTALL)
-        if not pattern.search(text):
-            raise ValueError(f"{page} has no markers <!-- {name} --> and <!-- end {name} -->; add them where the table belongs")
-        text = pattern.sub(lambda found, content=content: f"{found[1]}{content}\n{found[2]}", text)
-    page.write_text(text)
 
 
 def save(chart: alt.TopLevelMixin, file: Path) -> None:

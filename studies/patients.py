@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 from answers import DRAWS, interval, markdown, p_value, percent
-from pages import fill
 
 from unsee.benchmarks.base import about
 from unsee.experiment import Cell, Request
+from unsee.files import fill
 from unsee.metrics.bootstrap import Array, Resampler, family, weighted_means
 from unsee.metrics.efficiency import Parts, Subsets, parts, weighted_harmonic
 from unsee.metrics.frames import join_models, truth_frame

@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 from answers import markdown, p_value, percent
 from extraction import FIRST_TOKEN, SCORED, WHOLE_ANSWER, Extraction, main_ways, where_it_crosses
-from pages import fill
 
+from unsee.files import fill
 from unsee.metrics.bootstrap import Array
 from unsee.metrics.cell_info import CellInfo
 from unsee.metrics.edit_scores import edit_scores

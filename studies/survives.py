@@ -28,9 +28,9 @@ from answers import (
     percent,
     retain_score,
 )
-from pages import fill
 
 from unsee.experiment import Cell
+from unsee.files import fill
 
 STATES = {"relearned": "after relearning", "int8": "8 bits", "int4": "4 bits"}
 LEARNED = ("vanilla", "gold")

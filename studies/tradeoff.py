@@ -15,7 +15,9 @@ import altair as alt
 import numpy as np
 import polars as pl
 from answers import METHOD_TITLES, SHOWN_TITLES, Array, Column, Study, interval, markdown, percent
-from pages import SHAPES, SHOWN, fill, save
+from pages import SHAPES, SHOWN, save
+
+from unsee.files import fill
 
 PAPER = {"accuracy": "classification", "rouge_l": "ROUGE-L", "cloze_accuracy": "cloze"}
 """What the paper's figures show."""

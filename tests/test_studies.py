@@ -16,8 +16,8 @@ import extraction  # noqa: E402
 import modality  # noqa: E402
 import survives  # noqa: E402
 from matched import at_retain  # noqa: E402
-from pages import fill  # noqa: E402
 
+from unsee.files import fill  # noqa: E402
 from unsee.runs import Run  # noqa: E402
 
 FORGET = answers.Column("forget", "accuracy", "text")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,21 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def fill(page: Path, parts: Mapping[str, str]) -> None:
+    """Replace what stands between `<!-- name -->` and `<!-- end name -->` of a Markdown page.
+
+    Raises:
+        ValueError: the page lacks a marker.
+    """
+    text = page.read_text(encoding="utf-8")
+    for name, content in parts.items():
+        pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end {re.escape(name)} -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise ValueError(f"{page} has no markers <!-- {name} --> and <!-- end {name} -->; add them where the table belongs")
+        text = pattern.sub(lambda found, content=content: f"{found[1]}{content}\n{found[2]}", text)
+    write_text(page, text)
 
 
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:
