@@ -1,4 +1,4 @@
-"""Speed and memory of training and answering beside what the hardware allows: `python perf/gpu.py [--shape 7b|116m|embedded]`.
+"""Speed and memory of training and answering beside what the hardware allows: `python perf/gpu.py --page docs/scale.md`.
 
 A LLaVA with random weights, in bf16 on a GPU and fp32 on a CPU, trains LoRA adapters on questions of `people` and answers some:
 our way (packed rows, the reference from the adapter switched off or from a cache) and the published one (one question a row in
@@ -7,7 +7,11 @@ GPU, and that of the embedded model elsewhere.
 
 Two lower bounds are on each time: operations, as torch counts them in the work itself, over the measured rate of a large matrix
 product; and bytes, every weight once per pass (forward and backward), over the measured bandwidth. The roofline is the larger
-of the two; what is left of 100 % goes to everything else. Attention on a CPU is not counted. Prints a table in Markdown.
+of the two; what is left of 100 % goes to everything else. Attention on a CPU is not counted.
+
+Tokens are those that pass the decoder, text and picture alike, padding and passes of a reference included. Shared rows make
+them fewer, so ways are compared by questions. Planned is what `--dry-run` of training says; it leaves out the libraries, which
+the peak of a CPU holds. Prints a table in Markdown; `--page` also writes it between `<!-- gpu -->` and `<!-- end gpu -->`.
 """
 
 from __future__ import annotations
@@ -19,7 +23,10 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import torch
@@ -31,6 +38,8 @@ from torch.utils.flop_counter import flop_registry
 
 from unsee import load_benchmark
 from unsee.answering import answer
+from unsee.files import fill
+from unsee.memory_plan import plan_training
 from unsee.methods import Scope, load_method
 from unsee.methods.base import Method, Side
 from unsee.methods.finetune import FineTune
@@ -49,7 +58,8 @@ PUBLISHED = {"pack": False, "batch_size": 4}
 PUBLISHED_REFERENCE = {**PUBLISHED, "reference": "second_model"}
 RANK = 16
 SIDES: tuple[Side, ...] = get_args(Side)
-HEAD = "\n| | questions/s | peak GiB | seconds | roofline seconds | of roofline |"
+COLUMNS = ("questions/s", "tokens/s", "peak GiB", "planned GiB", "seconds", "roofline seconds", "of roofline")
+MARKER = "gpu"
 
 
 @dataclass(frozen=True)
@@ -103,18 +113,27 @@ def limits(device: torch.device, dtype: torch.dtype) -> Limits:
     )
 
 
+@dataclass
+class Passed:
+    """What passes through the decoder took: bytes of weights, backward passes included, and tokens of forward passes."""
+
+    bytes: float = 0.0
+    tokens: int = 0
+
+
 @contextmanager
-def counted_bytes(model: Model) -> Iterator[list[float]]:
-    """Bytes of weights that passes through the decoder read inside, its backward passes included."""
-    read = [0.0]
+def counted_passes(model: Model) -> Iterator[Passed]:
+    """Passes through the decoder inside, those of copies of the model included."""
+    passed = Passed()
     size = sum(weight.nbytes for weight in model.network.parameters())
 
-    def count(*_: Any) -> None:
-        read[0] += size * (2 if torch.is_grad_enabled() else 1)
+    def count(_: Any, __: Any, out: Any) -> None:
+        passed.bytes += size * (2 if torch.is_grad_enabled() else 1)
+        passed.tokens += out[0].shape[:2].numel()  # [batch, tokens, width]
 
     hook = model.base.get_decoder().register_forward_hook(count)
     try:
-        yield read
+        yield passed
     finally:
         hook.remove()
 
@@ -142,6 +161,7 @@ class Measured(NamedTuple):
     peak_gib: float
     operations: float
     bytes: float
+    tokens: int
 
 
 def measured(model: Model, work: Callable[[], Any]) -> Measured:
@@ -152,9 +172,9 @@ def measured(model: Model, work: Callable[[], Any]) -> Measured:
     work()
     settle(model)
     seconds, peak = time.perf_counter() - began, peak_memory_gib()
-    with counted_bytes(model) as read, Operations() as operations:
+    with counted_passes(model) as passed, Operations() as operations:
         work()
-    return Measured(seconds, peak, float(operations.count), read[0])
+    return Measured(seconds, peak, float(operations.count), passed.bytes, passed.tokens)
 
 
 def settle(model: Model) -> None:
@@ -181,6 +201,15 @@ def trained(model: Model, way: Way, samples: Mapping[str, Sequence[Sample]], opt
         train(pupil, method, **given(way, samples), options=replace(options, **way.options))
 
 
+def planned_gib(model: Model, way: Way, samples: Mapping[str, Sequence[Sample]], options: TrainOptions) -> float:
+    """What the memory plan says of a way of training."""
+    method, device = method_of(way), model.device.type
+    with lent(model) as base:
+        pupil = attach(base, Scope(rank=RANK), in_place=True)
+        options = replace(options, **way.options)
+        return plan_training(pupil, method, **given(way, samples), options=options, device=device).total / 2**30
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", choices=SHAPES, default="7b" if torch.cuda.is_available() else "embedded")
@@ -188,7 +217,12 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=128, help="that each way trains on, on each side")
     parser.add_argument("--asked", type=int, default=240, help="questions answered our way; an eighth of them one at a time")
     parser.add_argument("--batch-size", type=int, default=16, help="of training our way; the published one takes 4")
+    parser.add_argument("--page", type=Path, help="Markdown page with markers, to write the table into")
     arguments = parser.parse_args()
+    if arguments.page and f"<!-- {MARKER} -->" not in arguments.page.read_text():
+        parser.error(
+            f"{arguments.page} has no marker <!-- {MARKER} -->; add it and <!-- end {MARKER} --> where the table belongs"
+        )
     warnings.filterwarnings("ignore", category=FutureWarning)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -201,27 +235,42 @@ def main() -> None:
 
     machine, able = hardware(), limits(device, dtype)
     weights = sum(weight.numel() for weight in model.network.parameters())
-    print(
-        f"{', '.join(machine['accelerators']) or machine['processor']}, torch {torch.__version__}, {dtype}, {weights:,} weights"
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
+    lines: list[str] = []
+
+    def show(*more: str) -> None:
+        print(*more, sep="\n", flush=True)
+        lines.extend(more)
+
+    name = ", ".join(machine["accelerators"]) or machine["processor"]
+    show(
+        f"{name}, {date.today()}, {versions}, {dtype}, {weights:,} weights.",
+        f"Matrix products {able.operations / 1e12:.2f} TFLOP/s, bandwidth {able.bytes / 1e9:.0f} GB/s.",
+        "",
+        f"| | {' | '.join(COLUMNS)} |",
+        f"|---{'|---' * len(COLUMNS)}|",
     )
-    print(f"matrix products {able.operations / 1e12:.2f} TFLOP/s, bandwidth {able.bytes / 1e9:.0f} GB/s")
-    print(f"{HEAD}\n{'|---' * HEAD.count(' |')}|")
     for way in WAYS:
+        planned = planned_gib(model, way, samples, options)
         trained(model, way, {side: few[:8] for side, few in samples.items()}, options)  # loads what is loaded late
         count = sum(map(len, given(way, samples).values()))
-        print(row(way.title, count, measured(model, partial(trained, model, way, samples, options)), able), flush=True)
+        show(row(way.title, count, measured(model, partial(trained, model, way, samples, options)), able, planned))
     with torch.inference_mode():
         ask_one_by_one(model, one_by_one[:1])
-        print(row("answer, ours", len(asked), measured(model, partial(answer, model, asked, truth_ratio=False)), able))
-        print(row("answer, published", len(one_by_one), measured(model, partial(ask_one_by_one, model, one_by_one)), able))
+        show(row("answer, ours", len(asked), measured(model, partial(answer, model, asked, truth_ratio=False)), able))
+        show(row("answer, published", len(one_by_one), measured(model, partial(ask_one_by_one, model, one_by_one)), able))
+    if arguments.page:
+        fill(arguments.page, {MARKER: "\n".join(lines)})
 
 
-def row(title: str, questions: int, found: Measured, able: Limits) -> str:
+def row(title: str, questions: int, found: Measured, able: Limits, planned: float | None = None) -> str:
     """A line of the table."""
     bound = max(found.operations / able.operations, found.bytes / able.bytes)
     numbers = [
         f"{questions / found.seconds:.1f}",
+        f"{found.tokens / found.seconds:,.0f}",
         f"{found.peak_gib:.2f}",
+        "-" if planned is None else f"{planned:.2f}",
         f"{found.seconds:.2f}",
         f"{bound:.2f}",
         f"{100 * bound / found.seconds:.0f} %",
