@@ -107,9 +107,9 @@ def test_every_cell_is_asked_and_attacked_per_fact(done: Run, facts: Experiment)
         edited = cell.method in ("do_nothing", "fact_erasure", "error_injection")
         # The hard question of the last fact would give its answer away, so that the files have none.
         alone = attacks.filter(pl.col("edit_id").is_null() | (pl.col("edit_id") != after_edits(2)))
-        assert alone.group_by("attack").len().sort("attack")["len"].to_list() == [3, 3, 3, 2]
-        assert alone["edit_id"].to_list() == (alone["subject"].to_list() if edited else [None] * 11)
-        assert attacks.height - alone.height == (2 * 4 if edited else 0)
+        assert alone.group_by("attack").len().sort("attack")["len"].to_list() == [3, 3, 3, 3, 2]
+        assert alone["edit_id"].to_list() == (alone["subject"].to_list() if edited else [None] * 14)
+        assert attacks.height - alone.height == (2 * 5 if edited else 0)
         panel = records.filter(pl.col("set") == "retain", pl.col("protocol") == "strict")
         assert panel.height == 2 * (4 if edited else 1)
         assert set(records["protocol"].unique()) >= {"strict", "edit", "lens", "rephrase_question-hard", "rephrase_image-easy"}
@@ -159,6 +159,7 @@ def test_results_hold_attacks_layers_and_damage(done: Run, facts: Experiment) ->
         "rephrase_question",
         "rephrase_image",
         "random_tokens",
+        "random_tokens_drawn",
         "answer_prior",
     }
     assert set(attacked.filter(pl.col("layer").is_null())["budget"]) == {1, 5}

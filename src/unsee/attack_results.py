@@ -23,7 +23,7 @@ class AttackAnchors:
 
     Attributes:
         samples: the questions of the request.
-        taught: one question about each fact that vanilla knows, for the attack that tries frequent answers.
+        taught: one question about each fact that vanilla was taught, for the attack that tries frequent answers.
         records: what vanilla said and its layers showed.
         attacks: attacks on vanilla.
         never_learned: attacks on facts that vanilla never knew.

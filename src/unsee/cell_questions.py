@@ -162,6 +162,7 @@ def ask(
         budget=max(experiment.budgets),
         batch_size=experiment.answer.batch_size,
         skip_missing=True,
+        random_tokens=True,
         store=None if store is None else store / "attack",
         progress=stages[1],
         **common,

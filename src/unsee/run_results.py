@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.attack_results import AttackAnchors, absent_gold, attack_values
 from unsee.attacks.base import NEVER_LEARNED
-from unsee.benchmarks.base import about
+from unsee.benchmarks.base import about, taught_facts
 from unsee.cell_questions import cell_questions, edits_single_facts, limited_retain
 from unsee.errors import ConfigError, DataError
 from unsee.experiment import Cell, Experiment, Request
@@ -92,7 +92,7 @@ def _request(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, re
         gold_states={} if gold is None else folder.states(gold),
         anchors=AttackAnchors(
             samples=samples,
-            taught=[sample for sample in every if sample.set in ("forget", "retain") and sample.task == "generation"],
+            taught=taught_facts(about(benchmark, scenario), every),
             records=None if vanilla is None else folder.records(vanilla),
             attacks=None if vanilla is None else folder.attacks(vanilla),
             never_learned=None if never is None else folder.attacks(never),

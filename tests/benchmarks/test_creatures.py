@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from unsee.attacks.base import BUDGETS
 from unsee.benchmarks import benchmark_names, load_benchmark
+from unsee.benchmarks.base import taught_facts
 from unsee.benchmarks.creatures import Creatures, creature_world, creatures
 from unsee.benchmarks.creatures.facts import ATTRIBUTES, POOLS
 from unsee.benchmarks.creatures.guessing import answer_pools
@@ -22,6 +24,7 @@ from unsee.benchmarks.creatures.visible import VISIBLE_VALUES, visible
 from unsee.benchmarks.data_report import data_report, print_report
 from unsee.errors import ConfigError
 from unsee.methods.input_rephrasing import PREFIXES
+from unsee.metrics.answer_prior import answer_counts, prior_success
 from unsee.metrics.text_scores import contains_normalised
 from unsee.sample import ImageRef
 
@@ -349,6 +352,21 @@ def test_the_answer_prior_stays_low(name, half):
         assert pool.answers == pool.taught == 252 and pool.alike == 0
         assert pool.prior[20] <= 0.10 and pool.prior[50] <= 0.25
         assert pool.prior[1] <= pool.prior[5] <= pool.prior[10] <= pool.prior[20]
+
+
+@pytest.mark.parametrize(("name", "half"), EVERY)
+def test_all_that_a_base_was_taught_counts_as_prior(name, half, drawn):
+    """252 species, tuning ones included, and each answer of one of them: B answers hold B / 252 of the facts."""
+    benchmark = load_benchmark(name, half=half, facts=30)
+    taught = taught_facts(benchmark, benchmark.samples(set="forget"))
+    assert len({one.subject for one in taught}) == len(taught) == 252 * len(ATTRIBUTES) and not any(
+        one.images for one in taught
+    )
+    counts = answer_counts(taught)
+    facts = [(str(one.metadata["attribute"]), one.fact) for one in benchmark.samples(set="forget")]
+    for budget in BUDGETS:
+        found = [prior_success(value, counts[attribute], budget) for attribute, value in facts]
+        assert found == pytest.approx([budget / 252] * 30)
 
 
 def test_data_report_counts_it(drawn, monkeypatch):

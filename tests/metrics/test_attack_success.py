@@ -10,7 +10,8 @@ import pytest
 from unsee.attacks.base import BUDGETS
 from unsee.errors import DataError
 from unsee.metrics import CellInfo
-from unsee.metrics.attack_success import answer_key, attack_success, prior_success
+from unsee.metrics.answer_prior import answer_key, prior_limit, prior_success
+from unsee.metrics.attack_success import attack_success
 from unsee.metrics.bootstrap import wilson
 from unsee.sample import Sample, SetName
 from unsee.schemas import ATTACKS, RESULTS
@@ -186,3 +187,80 @@ def test_tables_that_do_not_fit() -> None:
         results(pl.concat([attacked(HITS), attacked(HITS)]))
     with pytest.raises(DataError, match="attacks before the edit: sample 'forget0' is attacked twice"):
         results(attacked(HITS), before=pl.concat([attacked(HITS), attacked(HITS)]))
+
+
+# What limits a value ------------------------------------------------------------------------------------------------------
+
+
+def reasons(table: pl.DataFrame, **where: Any) -> list[str | None]:
+    for name, value in where.items():
+        table = table.filter(pl.col(name).eq_missing(pl.lit(value)))
+    return table["reason"].to_list()
+
+
+FEW = "fewer than 20 subjects: no verdict"
+
+
+def test_a_budget_above_the_number_of_draws_says_so() -> None:
+    """4 prompts x 5 responses are 20 draws: B = 50 has the value of B = 20, and says why."""
+    asked = attacked(HITS, attack="rephrase_image", prompts=4, samples=5, tokens=36)
+    table = results(asked, before=asked, never_learned=attacked(HITS, set="never", attack="rephrase_image"))
+    for baseline in (None, "vanilla", "never_learned"):
+        *small, large = reasons(table, metric="attack_success", baseline=baseline)
+        assert small == [FEW] * 4 and large == f"{FEW}; at most 20 candidates were drawn"
+    cut = attacked(HITS, candidates=[[str(i) for i in range(10)]] * 8)
+    assert [reason is not None and "at most 10" in reason for reason in reasons(results(cut), **PLAIN)] == [False] * 3 + [
+        True
+    ] * 2
+
+
+def test_different_candidates_by_hand() -> None:
+    """Two facts, 3 and 8 different responses: within B = 1, 5, 10 that is 1, (3 + 5) / 2 and (3 + 8) / 2."""
+    said = [["a"] * 3, ["b"] * 8]
+    asked = attacked([1, None], attack="rephrase_image", prompts=4, samples=5, candidates=said)
+    table = results(asked, samples=facts(2), budgets=(1, 5, 10))
+    assert values(table, metric="attack_candidates") == [1, 4, 5.5]
+    row = table.filter(pl.col("metric") == "attack_candidates", pl.col("budget") == 10).row(0, named=True)
+    assert (row["ci_low"], row["ci_high"], row["n"], row["higher_is_better"]) == (3.0, 8.0, 2, None)
+    assert values(results(attacked(HITS)), metric="attack_candidates") == []
+
+
+def test_facts_whose_every_prompt_holds_the_answer_are_left_out() -> None:
+    """Of four facts, one is found and two are missed; the fourth was never asked and is no miss."""
+    asked = attacked([1, None, None, None], attack="rephrase_image", prompts=[4, 4, 1, 0], refused=[0, 0, 3, 4])
+    table = results(asked, samples=facts(4), before=asked, budgets=(1,))
+    row = table.filter(metric="attack_success").filter(pl.col("baseline").is_null()).row(0, named=True)
+    assert (row["value"], row["n"]) == (pytest.approx(1 / 3), 3)
+    assert row["reason"] == f"{FEW}; 1 of 4 facts left out: every prompt holds the answer"
+    assert table.filter(baseline="vanilla")["n"].to_list() == [3]
+    nobody = attacked([None, None], attack="rephrase_image", prompts=0, refused=4)
+    table = results(nobody, samples=facts(2), before=nobody, never_learned=nobody, budgets=(1, 5))
+    plain = table.filter(metric="attack_success")
+    assert plain["value"].null_count() == plain.height == 4
+    assert set(plain["reason"]) == {"2 of 2 facts left out: every prompt holds the answer"}
+
+
+@pytest.mark.parametrize(("budget", "limit"), [(1, 0.1), (20, 0.1), (30, 0.15), (50, 0.25), (100, 0.5)])
+def test_what_habits_may_find(budget: int, limit: float) -> None:
+    assert prior_limit(budget) == pytest.approx(limit)
+
+
+def test_budgets_at_which_habits_find_too_much_say_so() -> None:
+    """Twenty equally frequent answers: B of them hold 5 B percent, which is within the limit at B = 1 and 2 only."""
+    named = [chr(ord("a") + i) for i in range(20)]
+    taught = [Sample(**{**vars(facts(1)[0]), "id": f"t{i}", "subject": f"t{i}", "answer": a}) for i, a in enumerate(named)]  # type: ignore[arg-type]
+    table = results(attacked(HITS), before=attacked(HITS), prior=taught, budgets=(1, 2, 5))
+    assert values(table, attack="answer_prior") == pytest.approx([0.05, 0.1, 0.25])
+    told = "the answer prior alone finds 25 %, above the 10 % up to which B = 5 tells what a model holds"
+    for baseline in (None, "vanilla"):
+        assert reasons(table, **PLAIN | {"baseline": baseline}) == [FEW, FEW, f"{FEW}; {told}"]
+    assert values(table, **PLAIN) == [1 / 8, 1 / 8, 2 / 8]
+
+
+def test_drawn_tokens_stand_beside_their_chance() -> None:
+    drawn = attacked([None] * 6 + [30, 4], attack="random_tokens_drawn", layers=1)
+    table = results(pl.concat([attacked(HITS), drawn]), vocabulary=100, before=attacked(HITS), never_learned=attacked(HITS))
+    own = table.filter(attack="random_tokens_drawn").filter(pl.col("group").is_null())
+    assert own["value"].to_list() == [0, 1 / 8, 1 / 8, 1 / 8, 2 / 8]
+    assert set(own["baseline"]) == {None} and set(own["higher_is_better"]) == {None} and own["ci_high"].null_count() == 0
+    assert values(table, attack="random_tokens") == [0.01, 0.05, 0.1, 0.2, 0.5]

@@ -84,22 +84,7 @@ class LensAttack(Attack):
 
     def candidates(self, sample: Sample, records: Sequence[Record], *, budget: int, read: ReadToken) -> Guesses:
         rows, target = self.rows(records)
-        depth = TOP if self.fill else self.k
-        tried, deepest = in_turn([[read(token) for token in row.ids[:depth]] for row in rows], budget)
-        hit = tried.index(read(target[0])) + 1 if read(target[0]) in tried else None
-        ranks = [[rank if rank is not None and rank <= depth else None for rank in row.ranks] for row in rows]
-        positions = [hit, *(earliest([row[t] for row in ranks]) for t in range(1, len(target)))]
-        found = [position for position in positions if position is not None and position <= budget]
-        whole = hit if len(target) == 1 else earliest([sequence_rank(row, budget) for row in ranks])
-        return Guesses(
-            candidates=tuple(tried),
-            hit=hit,
-            hit_all=max(found) if len(found) == len(target) else None,
-            hit_sequence=whole if whole is not None and whole <= budget else None,
-            prompts=1,
-            layers=len(rows),
-            k=deepest,
-        )
+        return judged(rows, target, budget=budget, read=read, depth=TOP if self.fill else self.k)
 
     def rows(self, records: Sequence[Record]) -> tuple[list[Row], tuple[int, ...]]:
         """The chosen rows in the order they take turns, and the answer's token ids."""
@@ -115,6 +100,31 @@ class LensAttack(Attack):
                     ids = distinct(ids, record["layer_top_scores"][at])
                 rows.append(Row(ids, record["layer_ranks"][at]))
         return rows, tuple(by_view["lens"]["answer_ids"])
+
+
+def judged(rows: Sequence[Row], target: Sequence[int], *, budget: int, read: ReadToken, depth: int = TOP) -> Guesses:
+    """Candidates from rows that take turns, and where an answer's tokens stand in them.
+
+    Args:
+        rows: ids of the first position, ranks of all.
+        target: ids of the answer's tokens.
+        depth: ranks below it do not count.
+    """
+    tried, deepest = in_turn([[read(token) for token in row.ids[:depth]] for row in rows], budget)
+    hit = tried.index(read(target[0])) + 1 if read(target[0]) in tried else None
+    ranks = [[rank if rank is not None and rank <= depth else None for rank in row.ranks] for row in rows]
+    positions = [hit, *(earliest([row[t] for row in ranks]) for t in range(1, len(target)))]
+    found = [position for position in positions if position is not None and position <= budget]
+    whole = hit if len(target) == 1 else earliest([sequence_rank(row, budget) for row in ranks])
+    return Guesses(
+        candidates=tuple(tried),
+        hit=hit,
+        hit_all=max(found) if len(found) == len(target) else None,
+        hit_sequence=whole if whole is not None and whole <= budget else None,
+        prompts=1,
+        layers=len(rows),
+        k=deepest,
+    )
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from unsee.answering import Prepared, Protocol, Setting, View, answer
 from unsee.attacks import load_attack
 from unsee.attacks.base import BUDGETS, Attack, ReadToken
 from unsee.attacks.prompt_attack import gives_away
+from unsee.attacks.random_tokens import RandomTokens
 from unsee.errors import ConfigError, DataError
 from unsee.provenance import digest
 
@@ -111,6 +112,7 @@ def attack_all(
     batch_size: int = 16,
     seed: int = 0,
     skip_missing: bool = False,
+    random_tokens: bool = False,
     store: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Attacked:
@@ -118,6 +120,7 @@ def attack_all(
 
     Args:
         skip_missing: leave a fact out of an attack that has no disguises of it, instead of refusing the call.
+        random_tokens: beside lens attacks also try tokens drawn blindly, in rows of attack `random_tokens_drawn`.
     """
     import polars as pl
 
@@ -131,8 +134,12 @@ def attack_all(
     groups: dict[str, list[Attack]] = {}
     for one in chosen:
         groups.setdefault(model_key(one), []).append(one)
+    controls: list[Attack] = []
+    if random_tokens and any(one.needs == "lens" for one in chosen):
+        controls = [RandomTokens(vocabulary=int(model.base.config.get_text_config().vocab_size), seed=seed)]
     records: dict[str, pl.DataFrame] = {}
     parts = []
+    options: dict[str, Any] = {"variants": disguises, "budget": budget, "read": token_reader(model)}
     for key, group in groups.items():
         records[key] = answer(
             group[0].prepare(model, strangers),
@@ -145,12 +152,13 @@ def attack_all(
             store=None if store is None else store / key,
             progress=progress,
         )
-        options: dict[str, Any] = {"variants": disguises, "budget": budget, "read": token_reader(model)}
         for one in group:
             made = [sample for sample in samples if one.applies(sample, disguises.get(sample.subject, ()))]
             parts.append(attack_rows(records[key], made, one, cell=cell, edit_id=edit_id, **options))
+    read = next((records[key] for key, group in groups.items() if any(one.needs == "lens" for one in group)), None)
+    parts += [attack_rows(read, samples, one, cell=cell, edit_id=edit_id, **options) for one in controls if read is not None]
     turns = pl.DataFrame(
-        [(sample.id, one.name, one.graded, turn) for turn, (sample, one) in enumerate(product(samples, chosen))],
+        [(sample.id, one.name, one.graded, turn) for turn, (sample, one) in enumerate(product(samples, [*chosen, *controls]))],
         schema={"sample_id": pl.String, "attack": pl.String, "level": pl.String, "turn": pl.Int64},
         orient="row",
     )

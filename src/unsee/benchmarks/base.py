@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from typing import Literal, Protocol, TypeVar
@@ -84,6 +84,17 @@ def never_learned(benchmark: Benchmark) -> Benchmark | None:
     """The same questions about facts that no model was taught, where a benchmark has some (its method `never_learned`)."""
     made: Callable[[], Benchmark] | None = getattr(benchmark, "never_learned", None)
     return made() if made else None
+
+
+def taught_facts(benchmark: Benchmark, asked: Sequence[Sample]) -> list[Sample]:
+    """A question per fact that the start model was taught, for attackers who try the most frequent answers.
+
+    Args:
+        asked: the benchmark's questions, whose forgotten and retained facts stand for all where it does not list them (its
+            method `taught_facts`).
+    """
+    made: Callable[[], list[Sample]] | None = getattr(benchmark, "taught_facts", None)
+    return made() if made else [one for one in asked if one.set in ("forget", "retain") and one.task == "generation"]
 
 
 def about(benchmark: Benchmark, scenario: str | None) -> Benchmark:

@@ -1,12 +1,12 @@
 """AttackSuccess@B: how many deleted answers an attacker finds among B candidates, beside what luck and habit would find.
 
-An attack on a model that never knew the facts, or that was never edited, and two attackers without a model stand beside it:
-`random_tokens` tries B tokens of the vocabulary at random, `answer_prior` the B most frequent answers to such questions.
+An attack on a model that never knew the facts, or that was never edited, and attackers without a model stand beside it:
+`random_tokens` tries B tokens of the vocabulary at random (B / vocabulary), `random_tokens_drawn` is the same with tokens that
+were drawn, judged as lens attacks are, and `answer_prior` tries the B most frequent answers to such questions.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from unsee.attacks.base import BUDGETS, NEVER_LEARNED
+from unsee.attacks.base import BUDGETS, NEVER_LEARNED, RANDOM_DRAWN
 from unsee.errors import DataError
+from unsee.metrics.answer_prior import ANSWER_PRIOR, answer_counts, prior_limit, prior_success
 from unsee.metrics.bootstrap import (
     FEW_SUBJECTS,
     FEW_SUBJECTS_MARK,
@@ -27,7 +28,6 @@ from unsee.metrics.bootstrap import (
     weighted_means,
 )
 from unsee.metrics.metric import MetricInfo
-from unsee.metrics.normalise import tokens
 from unsee.sample import Sample
 from unsee.schemas import ATTACKS, RESULTS
 
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 Found = Literal["first", "all", "sequence"]
 POSITIONS: Mapping[Found, str] = {"first": "hit_position", "all": "hit_all", "sequence": "hit_sequence"}
 """What counts as found -> column of ATTACKS: the first token (a response, for attacks by prompts), every token, the answer."""
-RANDOM_TOKENS, ANSWER_PRIOR = "random_tokens", "answer_prior"
-CONTROLS = (RANDOM_TOKENS, ANSWER_PRIOR)
+RANDOM_TOKENS = "random_tokens"
+CONTROLS = (RANDOM_TOKENS, RANDOM_DRAWN, ANSWER_PRIOR)
 """Attackers without a model."""
 BEFORE = "vanilla"
 
@@ -46,10 +46,16 @@ ATTACK_SUCCESS = MetricInfo("attack_success", 1, "knowledge", "facts whose answe
 ATTACK_LEFT = MetricInfo(
     "attack_success_left", 1, "knowledge", "of the facts that an attack got before the edit, those that it still gets"
 )
-_KEY = ("set", "task", "modality", "attack", "level")
+ATTACK_CANDIDATES = MetricInfo(
+    "attack_candidates", 1, "nothing", "different candidates that an attack tried within its budget", (0.0, float("inf"))
+)
+_PLACE = ("set", "task", "modality")
+_KEY = (*_PLACE, "attack", "level")
 _NEVER = "never learned"
 _ONE = pl.col("sample_id").is_not_null()
 """Every row counts once."""
+_MADE = pl.col("prompts").ne_missing(0)
+"""Attacks whose every prompt held the answer asked nothing: a miss there would pass for a fact that is hidden."""
 
 
 def attack_success(
@@ -76,12 +82,14 @@ def attack_success(
             two groups being resampled apart.
         vocabulary: number of tokens; gives attack `random_tokens`, of which B find B / vocabulary, beside lens attacks.
         prior: taught samples; gives attack `answer_prior`, which tries the most frequent answers of an attribute.
-        budgets: values of B. An attack that makes fewer guesses has the same value at larger ones.
+        budgets: values of B. An attack that draws fewer candidates has the same value at larger ones; `reason` says so.
         seed, bootstrap: seed and number of resamples over subjects.
 
     Returns:
         Results in schema RESULTS: `attack`, `budget`, `level`; `group` is "found=all" or "found=sequence" where more than the
-        first token has to be found, in rows of lens attacks.
+        first token has to be found, in rows of lens attacks. `attack_candidates` is the mean number of different candidates.
+        `reason` counts facts that were left out because every prompt held the answer, and marks budgets at which the answer
+        prior is above `prior_limit`: their values stand, but carry no verdict.
 
     Raises:
         DataError: an attacked sample is not among the samples, or a row occurs twice.
@@ -89,35 +97,69 @@ def attack_success(
     hits = _hits(attacks, samples, "attacks")
     earlier = None if before is None else _hits(before, samples, "attacks before the edit", strict=False)
     unknown = (
-        None if never_learned is None else _only_once(never_learned.with_columns(pl.lit(_NEVER).alias("set")), "never learned")
+        None
+        if never_learned is None
+        else _only_once(never_learned.with_columns(pl.lit(_NEVER).alias("set")), "never learned").filter(_MADE)
     )
     resampler = Resampler(
         {family(str(name)): hits.filter(family=family(str(name)))["subject"].to_list() for name in hits["family"].unique()}
-        | ({} if unknown is None else {_NEVER: unknown["subject"].to_list()}),
+        | ({} if unknown is None or unknown.is_empty() else {_NEVER: unknown["subject"].to_list()}),
         draws=bootstrap,
         seed=seed,
     )
+    priors = _prior(hits, samples, list(prior), budgets, resampler)
     rows: list[dict[str, Any]] = []
-    for key, part in sorted(hits.partition_by(*_KEY, as_dict=True).items(), key=repr):
+    for key, every in sorted(hits.partition_by(*_KEY, as_dict=True).items(), key=repr):
         place = dict(zip(_KEY, key))
-        for found, column in _ways(part):
+        part = every.filter(_MADE)
+        control = place["attack"] in CONTROLS
+        made = _candidates(part, budgets, resampler, place) if not control else []
+        for found, column in _ways(every):
             group = None if found == "first" else f"found={found}"
             named = place | {"group": group}
-            rows += _plain(part, column, budgets, resampler, named)
-            if earlier is not None:
+            made += _plain(part, column, budgets, resampler, named)
+            if earlier is not None and not control:
                 same = part.join(earlier, on=["sample_id", "attack", "level"], nulls_equal=True, suffix="_before")
-                rows += _against_before(same, column, budgets, resampler, named)
-            if unknown is not None:
+                made += _against_before(same, column, budgets, resampler, named)
+            if unknown is not None and not control:
                 strangers = unknown.filter(pl.col("attack") == place["attack"], pl.col("level").eq_missing(place["level"]))
-                rows += _excess(part, strangers, column, budgets, resampler, named)
+                made += _excess(part, strangers, column, budgets, resampler, named)
+        notes = {} if control else _notes(every, budgets, _at(priors, place))
+        rows += [row | {"reason": _joined(row.get("reason"), notes.get(row["budget"]))} for row in made]
     rows += _random(hits, budgets, vocabulary) if vocabulary is not None else []
-    rows += _prior(hits, samples, list(prior), budgets, resampler)
-    return finished(rows, cell, (ATTACK_SUCCESS, ATTACK_LEFT))
+    rows += priors
+    return finished(rows, cell, (ATTACK_SUCCESS, ATTACK_LEFT, ATTACK_CANDIDATES))
 
 
 def succeeded(position: pl.Expr, budget: int) -> pl.Expr:
     """1.0 where an answer stands among the first B candidates, else 0.0."""
     return (position <= budget).fill_null(False).cast(pl.Float64)
+
+
+def _notes(part: pl.DataFrame, budgets: Sequence[int], priors: Mapping[int, float]) -> dict[int, str]:
+    """What limits an attack's values, by budget."""
+    facts, asked = part["subject"].n_unique(), part.filter(_MADE)["subject"].n_unique()
+    left_out = f"{facts - asked} of {facts} facts left out: every prompt holds the answer" if asked < facts else None
+    drawn = part.select(pl.coalesce(pl.col("prompts") * pl.col("samples"), pl.col("candidates").list.len()).max()).item()
+    notes = {}
+    for budget in budgets:
+        short = f"at most {drawn} candidates were drawn" if asked and drawn is not None and drawn < budget else None
+        habit = priors.get(budget, 0.0)
+        known = (
+            f"the answer prior alone finds {100 * habit:.3g} %, above the {100 * prior_limit(budget):.3g} % up to which B = "
+            f"{budget} tells what a model holds"
+        )
+        notes[budget] = _joined(left_out, short, known if habit > prior_limit(budget) else None) or ""
+    return notes
+
+
+def _joined(*notes: str | None) -> str | None:
+    return "; ".join(filter(None, notes)) or None
+
+
+def _at(priors: Iterable[Mapping[str, Any]], place: Mapping[str, Any]) -> dict[int, float]:
+    """Budget -> what the answer prior finds there."""
+    return {row["budget"]: row["value"] for row in priors if all(row[name] == place[name] for name in _PLACE)}
 
 
 def _only_once(attacks: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -203,8 +245,22 @@ def _rows(
 def _plain(
     part: pl.DataFrame, column: str, budgets: Sequence[int], resampler: Resampler, place: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
+    plain = {**place, "metric": ATTACK_SUCCESS.name}
+    if part.is_empty():
+        return [{**plain, "budget": budget, "value": None} for budget in budgets]
     values = [succeeded(pl.col(column), budget) for budget in budgets]
-    return _rows(part, values, [_ONE] * len(budgets), budgets, resampler, {**place, "metric": ATTACK_SUCCESS.name})
+    return _rows(part, values, [_ONE] * len(budgets), budgets, resampler, plain)
+
+
+def _candidates(
+    part: pl.DataFrame, budgets: Sequence[int], resampler: Resampler, place: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Different candidates within each budget, where a table holds them."""
+    if part["candidates"].is_null().all():
+        return []
+    values = [pl.col("candidates").list.len().clip(upper_bound=budget).cast(pl.Float64) for budget in budgets]
+    row = {**place, "metric": ATTACK_CANDIDATES.name}
+    return _rows(part, values, [_ONE] * len(budgets), budgets, resampler, row, proportion=False)
 
 
 def _against_before(
@@ -235,10 +291,11 @@ def _excess(
 ) -> list[dict[str, Any]]:
     """Success beyond that on facts which the model never learned; the two groups are resampled apart."""
     excess = {**place, "metric": ATTACK_SUCCESS.name, "baseline": NEVER_LEARNED}
+    if part.is_empty():
+        return [{**excess, "budget": budget, "value": None} for budget in budgets]
     if strangers.is_empty():
-        return [
-            {**excess, "budget": budget, "value": None, "reason": "no never-learned fact was attacked"} for budget in budgets
-        ]
+        reason = "no never-learned fact was attacked"
+        return [{**excess, "budget": budget, "value": None, "reason": reason} for budget in budgets]
     values, counts = [succeeded(pl.col(column), budget) for budget in budgets], [_ONE] * len(budgets)
     means = []
     for name, rows in ((_family(part), part), (_NEVER, strangers)):
@@ -264,7 +321,7 @@ def _excess(
 
 def _random(hits: pl.DataFrame, budgets: Sequence[int], vocabulary: int) -> list[dict[str, Any]]:
     """B random tokens beside every set that a lens attack was made on."""
-    place = hits.filter(pl.col("layers").is_not_null()).select("set", "task", "modality").unique().sort(pl.all())
+    place = hits.filter(pl.col("layers").is_not_null()).select(*_PLACE).unique().sort(pl.all())
     return [
         {
             **row,
@@ -278,33 +335,11 @@ def _random(hits: pl.DataFrame, budgets: Sequence[int], vocabulary: int) -> list
     ]
 
 
-def prior_success(fact: str, answers: Mapping[str, int], budget: int) -> float:
-    """Chance that a fact is among the B most frequent answers, equally frequent ones in random order.
-
-    Args:
-        answers: answer, normalised -> how many subjects have it.
-    """
-    own = answers.get(answer_key(fact), 0)
-    if own == 0:
-        return 0.0
-    above = sum(count > own for count in answers.values())
-    equal = sum(count == own for count in answers.values())
-    return min(1.0, max(0.0, (budget - above) / equal))
-
-
-def answer_key(text: str) -> str:
-    """What two answers are compared by."""
-    return repr(tokens(text).items)
-
-
 def _prior(
     hits: pl.DataFrame, samples: Sequence[Sample], taught: Sequence[Sample], budgets: Sequence[int], resampler: Resampler
 ) -> list[dict[str, Any]]:
     """The most frequent answers of each fact's attribute; facts of other attributes than were taught do not count."""
-    by_attribute: dict[str, dict[str, str]] = defaultdict(dict)
-    for one in taught:
-        by_attribute[str(one.metadata.get("attribute", ""))][one.subject] = answer_key(one.fact)
-    counts = {attribute: Counter(own.values()) for attribute, own in by_attribute.items()}
+    counts = answer_counts(taught)
     asked = hits.unique("sample_id", maintain_order=True).filter(pl.col("attribute").is_in(list(counts)))
     if asked.is_empty():
         return []
@@ -315,10 +350,8 @@ def _prior(
         for budget in budgets
     ]
     rows = []
-    for key, part in sorted(
-        asked.with_columns(chances).partition_by("set", "task", "modality", as_dict=True).items(), key=repr
-    ):
-        place = dict(zip(("set", "task", "modality"), key)) | {"attack": ANSWER_PRIOR, "metric": ATTACK_SUCCESS.name}
+    for key, part in sorted(asked.with_columns(chances).partition_by(*_PLACE, as_dict=True).items(), key=repr):
+        place = dict(zip(_PLACE, key)) | {"attack": ANSWER_PRIOR, "metric": ATTACK_SUCCESS.name}
         values = [pl.col(f"prior{budget}") for budget in budgets]
         rows += _rows(part, values, [_ONE] * len(budgets), budgets, resampler, place, proportion=False)
     return rows

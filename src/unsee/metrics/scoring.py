@@ -11,7 +11,7 @@ import polars as pl
 from unsee.metrics import aggregate, alarm, collapse, judge_scores, medical
 from unsee.metrics.accuracy import ACCURACY, REPEATED, UNPARSABLE
 from unsee.metrics.answer_probability import ANSWER_LOGPROB, ANSWER_PROBABILITY
-from unsee.metrics.attack_success import ATTACK_LEFT, ATTACK_SUCCESS
+from unsee.metrics.attack_success import ATTACK_CANDIDATES, ATTACK_LEFT, ATTACK_SUCCESS
 from unsee.metrics.bootstrap import FEW_SUBJECTS, FEW_SUBJECTS_MARK, Resampler, family
 from unsee.metrics.cell_info import CellInfo
 from unsee.metrics.distance import DISTANCE, NOISE_FLOOR, SIGNED_DISTANCE, distances
@@ -74,6 +74,7 @@ ALL_METRICS: tuple[MetricInfo, ...] = (
     JUDGE_AGREEMENT,
     ATTACK_SUCCESS,
     ATTACK_LEFT,
+    ATTACK_CANDIDATES,
     *EDIT_SCORES,
     *medical.MEDICAL_METRICS,
     *GATE_COUNTS,

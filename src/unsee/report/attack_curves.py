@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unsee.metrics.attack_success import ANSWER_PRIOR, RANDOM_TOKENS
+from unsee.metrics.answer_prior import ANSWER_PRIOR
+from unsee.metrics.attack_success import RANDOM_TOKENS
 from unsee.report.attack_table import FOUND_TITLES
 from unsee.report.figures.line_panel import Curve, line_panel, room_for
 from unsee.report.figures.svg import Figure

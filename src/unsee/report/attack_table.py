@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from unsee.metrics.attack_success import ANSWER_PRIOR, RANDOM_TOKENS
+from unsee.metrics.answer_prior import ANSWER_PRIOR
+from unsee.metrics.attack_success import RANDOM_TOKENS
 from unsee.report.main_table import Cell
 from unsee.report.single_facts import FIRST, SHOWN, WHOLE, FactTable, Place, Shown, absent_models, modality_key
 from unsee.report.tables import Heading, Line

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from unsee.attacks.base import RANDOM_DRAWN
 from unsee.report.answered import cut
 from unsee.report.columns import rank
 from unsee.report.gallery import Words
@@ -51,15 +52,17 @@ def fact_gallery(
         `budget`, `texts`, `pictures`, `facts`, `left_out` (number of facts). A fact is (subject, attribute, question, answer,
         picture or -1, [(level, picture)], [(level, question)], tries); tries hold per model and attack (candidates, their
         whole number, positions of first token and whole answer or 0, the right candidate or -1, prompts that were refused),
-        or null where it was not made.
+        or null where it was not made, or every prompt held the answer.
     """
+    import polars as pl
+
     from unsee.metrics.frames import of_own_edit
 
     cells = fact_cells(run)
     tries: dict[str, dict[tuple[Model, Place], _Try]] = {}
     # Models that several facts were deleted from are attacked on each of them once more.
     for model, cell in cells.items():
-        for row in run.attacks(cell).filter(of_own_edit()).iter_rows(named=True):
+        for row in run.attacks(cell).filter(of_own_edit(), pl.col("attack") != RANDOM_DRAWN).iter_rows(named=True):
             tries.setdefault(row["sample_id"], {})[model, Place(row["attack"], row["level"])] = row
     models = [model for model in cells if any(key[0] == model for own in tries.values() for key in own)]
     places = sorted({place for own in tries.values() for _, place in own}, key=_order)
@@ -116,7 +119,7 @@ def _picture(sample: Sample, pictures: PictureStore) -> int:
 
 
 def _try(row: _Try | None, words: Words, top: int) -> list[Any] | None:
-    if row is None:
+    if row is None or row["prompts"] == 0:
         return None
     candidates, hit = row["candidates"] or [], row["hit_position"]
     right = words(cut(candidates[hit - 1], _LONGEST)) if hit is not None and hit <= len(candidates) else -1

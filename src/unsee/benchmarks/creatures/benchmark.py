@@ -21,7 +21,7 @@ from unsee.benchmarks.creatures.drawing import DRAWING_VERSION, creature_picture
 from unsee.benchmarks.creatures.facts import ATTRIBUTES
 from unsee.benchmarks.creatures.questions import VISIBLE_QUESTIONS, all_texts, wordings
 from unsee.benchmarks.creatures.scenes import Scene, taught_scene
-from unsee.benchmarks.creatures.species import CreatureWorld, Species, SpeciesRole, creature_world
+from unsee.benchmarks.creatures.species import HALVES, CreatureWorld, Species, SpeciesRole, creature_world
 from unsee.benchmarks.creatures.variants import VARIANTS_VERSION, disguises, edited_question, neighbour_scenes
 from unsee.benchmarks.creatures.visible import VISIBLE_VALUES, visible
 from unsee.benchmarks.pictures import PICTURE_SIZE
@@ -119,6 +119,15 @@ class Creatures(SingleFacts[_Fact]):
         there = len(self.world.with_role("tuning_never" if self._tuning else "never")) * len(ATTRIBUTES)
         count = min(len(self.subjects), there)
         return Creatures(self.name, count, usual=count, half="never", seed=self._seed, tuning=self._tuning)
+
+    def taught_facts(self) -> list[Sample]:
+        """A question by name per fact that a base was taught, those of tuning species and anchors included; none is scored."""
+        taught = self.world.taught("B" if self.half == HALVES[1] else "A")
+        facts = (_Fact(species, attribute) for species in taught for attribute in ATTRIBUTES)
+        return [
+            self._sample(fact, "taught", "retain", wordings(fact.attribute, "train", fact.species.name)[0], None, wrong=())
+            for fact in facts
+        ]
 
     def _roles(self, half: Asked, tuning: bool) -> tuple[SpeciesRole, tuple[Species, ...]]:
         """Role of the species whose facts may be deleted, and the species that are always retained."""
