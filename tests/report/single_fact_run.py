@@ -244,12 +244,14 @@ def by_hand(plan: FactPlan, cell: CellInfo, vocabulary: int = VOCABULARY) -> pl.
 
 
 def _taught(facts: Sequence[Sample]) -> list[Sample]:
-    """Answers of two hundred other subjects per attribute, so that the most frequent ones hold few of the facts."""
+    """Two hundred answers per attribute that other subjects share, so that the most frequent ones hold few of the facts."""
     of = {str(sample.metadata["attribute"]): sample for sample in facts}
     return [
-        replace(one, id=f"taught/{name}/{n}", subject=f"taught{n}/{name}", metadata={"attribute": name, "value": f"word{n}"})
+        replace(
+            one, id=f"taught/{name}/{n}", subject=f"taught{n}/{name}", metadata={"attribute": name, "value": f"word{n // 2}"}
+        )
         for name, one in of.items()
-        for n in range(200)
+        for n in range(400)
     ]
 
 

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from single_fact_run import FactPlan, fabricate_facts
 
+from unsee.report.attack_matrix import shown_switch
 from unsee.report.attack_table import MEAN, WORST, Choice, attack_headings, attack_key, attack_lines, base_lines
 from unsee.report.damage import damage_cells, detail_headings, detail_lines
 from unsee.report.fact_headline import fact_headline, leader
@@ -350,3 +351,71 @@ def test_without_defences_nothing_is_ranked():
 
 def test_a_spot_is_told_by_all_its_parts():
     assert Spot("a", "forget") != Spot("a", "test") and len({Spot("a", "forget"), Spot("a", "forget")}) == 1
+
+
+# Guessing, whole answers and candidates -----------------------------------------------------------------------------------
+
+
+def prior(share: float, budget: int) -> dict[str, Any]:
+    return row("vanilla", share, attack="answer_prior", budget=budget)
+
+
+def test_a_budget_at_which_habits_find_too_much_is_not_headlined():
+    rows = [attacked("npo", HEAD, 0.3, budget=b) for b in (1, 5, 20)]
+    assert table_of(*rows, prior(0.02, 1), prior(0.1, 5), prior(0.11, 20)).budget == 5
+    assert table_of(*rows, prior(0.02, 1), prior(0.1, 5), prior(0.1, 20)).budget == 20
+    none = table_of(*rows, *(prior(0.5, b) for b in (1, 5, 20)))
+    assert (none.telling, none.budget) == ([], 20)
+    top = fact_headline(none)
+    assert (top.title, top.status) == ("No verdict: the answers are too easy to guess.", "undecided")
+    assert "with 20 candidates the most frequent answers alone find 50\u00a0% of them" in top.note
+
+
+def whole(method: str, excess: float, half: float = 0.02) -> list[dict[str, Any]]:
+    group = {"group": "found=sequence"}
+    plain = attacked(method, HEAD, excess + 0.1, half, **group)
+    return [plain, attacked(method, HEAD, excess, half, baseline="never_learned", **group)]
+
+
+def both(method: str, first: float, sequence: float) -> list[dict[str, Any]]:
+    plain = attacked(method, HEAD, first + 0.1, 0.02)
+    return [plain, attacked(method, HEAD, first, 0.02, baseline="never_learned"), *whole(method, sequence)]
+
+
+def test_the_headline_tells_first_tokens_and_whole_answers():
+    same = fact_headline(table_of(*both("vanilla", 0.8, 0.7), *both("head_projection", 0.1, 0.05), *both("npo", 0.5, 0.4)))
+    assert same.title == "Head projection leaves attackers least." and "not the one by first tokens" not in same.text
+    assert "Of whole answers, Head projection leaves least, 15\u00a0%, which is 5\u00a0points above" in same.text
+    unlike = fact_headline(table_of(*both("vanilla", 0.8, 0.7), *both("head_projection", 0.1, 0.3), *both("npo", 0.5, 0.1)))
+    assert unlike.title == "No single winner: first tokens say Head projection, whole answers NPO."
+    assert unlike.status == "undecided" and "The order of defences is not the one by first tokens." in unlike.text
+
+
+def test_candidates_stand_beside_success_and_drawn_tokens_beside_chance():
+    drawn = {"attack": "random_tokens_drawn", "metric": "attack_success"}
+    rows = [
+        attacked("npo", HEAD, 0.4),
+        attacked("npo", HEAD, 0.3, group="found=sequence"),
+        attacked("npo", ASK, 0.2),
+        row("npo", 1.24, metric="attack_candidates", attack=ASK.attack, level=ASK.level, ci_low=1.1, ci_high=1.5),
+        row("npo", 0.01, **drawn),
+        row("npo", 0.0, group="found=sequence", **drawn),
+        row("npo", 20 / 4096, attack="random_tokens"),
+    ]
+    made = table_of(*rows)
+    assert [place.attack for place in made.attacks] == [HEAD.attack, ASK.attack]
+    assert made.lens_attacks == {HEAD.attack}
+    (line,) = [one for one in attack_lines(sources_of(*rows), made, Choice(20, "first", "success")) if one.title == "NPO"]
+    told = line.cells[attack_key(ASK)].tooltip
+    assert told == "30 answers, 30 subjects, 1.2 (1.1\u20131.5) different candidates on average"
+    lines = {one.title: one.cells for one in base_lines(made, Choice(20, "first", "success"))}
+    assert {key: cell.value for key, cell in lines["Random tokens, drawn"].items()} == {
+        attack_key(HEAD): 0.01,
+        attack_key(ASK): 0.0,
+    }
+    assert list(lines["Random tokens"]) == [attack_key(HEAD)]
+
+
+def test_the_matrix_opens_on_the_excess_where_it_was_measured(table: FactTable):
+    assert shown_switch([table]).chosen == "excess"
+    assert shown_switch([table_of(attacked("npo", HEAD, 0.4))]).chosen == "success"

@@ -7,12 +7,12 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from unsee.metrics.bootstrap import FEW_SUBJECTS
-from unsee.report.attack_table import MEAN, Choice, attack_headings, attack_lines, base_lines
+from unsee.report.attack_table import FOUND_TITLES, MEAN, Choice, attack_headings, attack_lines, base_lines
 from unsee.report.damage import RANDOM, damage_cells
 from unsee.report.fact_headline import fact_headline
 from unsee.report.notes import Notes
 from unsee.report.single_cells import known_facts
-from unsee.report.single_facts import FIRST, FactTable, fact_tables
+from unsee.report.single_facts import FIRST, FactTable, Shown, fact_tables
 from unsee.report.sources import Source, Sources
 from unsee.report.vocabulary import MODALITY_TITLES, brief
 
@@ -42,10 +42,11 @@ def print_attacks(run: RunData, *, console: Console) -> bool:
         about = f", {MODALITY_TITLES.get(str(table.modality), '').lower()}" if len(tables) > 1 else ""
         title = f"{run.name}: facts found with {table.budget} candidates{about}"
         console.print(_drawn(table, lines, title=title, width=console.width))
+        console.print(_means(table))
         for line in lines:
             if line.absent is not None:
                 console.print(Text(f"{line.title} is absent: {line.absent}"))
-        for note in Notes(lines, columns={heading.key: heading.full for heading in attack_headings(table)}).listed:
+        for note in Notes(lines, columns={h.key: h.full for h in attack_headings(table)} | {MEAN: "Mean"}).listed:
             console.print(Text(f"{note.where}: {note.text}"))
         console.print(Text(_legend(lines), style="dim"))
         console.print(Text(f"{top.title} {top.note}"))
@@ -84,6 +85,28 @@ def _drawn(table: FactTable, lines: Sequence[Line], *, title: str, width: int) -
         ends = number + 1 < len(lines) and (line.kind == "method") != (lines[number + 1].kind == "method")
         name = "\n".join(brief(part, room) for text in (line.title, line.tag) for part in wrap(text, room))
         drawn.add_row(Text(name, style="bold" if line.kind == "method" else ""), *texts, end_section=ends)
+    return drawn
+
+
+def _means(table: FactTable) -> Table:
+    """Means over attacks: as found, and beyond facts that were never learned; by first tokens and by whole answers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as Drawn
+    from rich.text import Text
+
+    title = f"Mean over attacks, {table.budget} candidates; excess is over never-learned facts"
+    drawn = Drawn(title=Text(title), box=SIMPLE_HEAD, padding=(0, 1), title_justify="left")
+    drawn.add_column("Defence")
+    ways: list[tuple[str, Shown]] = [(found, shown) for found in table.founds for shown in ("success", "excess")]
+    for found, shown in ways:
+        drawn.add_column(f"{FOUND_TITLES[found].capitalize()}\n{shown}", justify="right")
+    for model in table.attacked:
+        pairs = [table.over_attacks(model, table.budget, shown=shown, found=found) for found, shown in ways]
+        means = [None if pair is None else pair[0] for pair in pairs]
+        drawn.add_row(
+            Text(brief(model.label, 30), style="" if model.is_control else "bold"),
+            *(Text("-" if mean is None else f"{mean.text}{'*' if mean.few else ''} {mean.interval}") for mean in means),
+        )
     return drawn
 
 

@@ -45,7 +45,9 @@ def fact_switches(tables: Sequence[FactTable]) -> list[Switch]:
 def shown_switch(tables: Sequence[FactTable]) -> Switch:
     """The selector of what the matrix shows."""
     options = [(shown, title) for shown, title in SHOWN_TITLES.items() if any(is_measured(table, shown) for table in tables)]
-    return Switch("Show", "shown", list(options), "radio", "success")
+    # What luck finds is taken off wherever that was measured.
+    first = next((shown for shown, _ in options if shown == "excess"), "success")
+    return Switch("Show", "shown", list(options), "radio", first)
 
 
 def heat_panels(sources: Sources, tables: Sequence[FactTable]) -> list[Panel]:

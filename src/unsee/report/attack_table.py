@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from unsee.attacks.base import RANDOM_DRAWN
 from unsee.metrics.answer_prior import ANSWER_PRIOR
 from unsee.metrics.attack_success import RANDOM_TOKENS
 from unsee.report.main_table import Cell
-from unsee.report.single_facts import FIRST, SHOWN, WHOLE, FactTable, Place, Shown, absent_models, modality_key
+from unsee.report.single_facts import FIRST, SHOWN, WHOLE, FactTable, Model, Place, Shown, absent_models, modality_key
 from unsee.report.tables import Heading, Line
 from unsee.report.vocabulary import MODALITY_TITLES, method_order
 
@@ -26,7 +28,8 @@ MEAN, WORST = "over/mean", "over/worst"
 _BASES = (
     ("never_learned", "Never learned", "same attack, facts never taught"),
     (ANSWER_PRIOR, "Answer prior", "most frequent answers"),
-    (RANDOM_TOKENS, "Random tokens", "drawn blindly"),
+    (RANDOM_TOKENS, "Random tokens", "by chance"),
+    (RANDOM_DRAWN, "Random tokens, drawn", "judged as answers are"),
 )
 
 
@@ -96,7 +99,7 @@ def attack_lines(sources: Sources, table: FactTable, choice: Choice) -> list[Lin
         if model in table.cells:
             for place in table.attacks:
                 cell = table.success(model, place, choice.budget, shown=choice.shown, found=choice.found)
-                cells |= {} if cell is None else {attack_key(place): cell}
+                cells |= {} if cell is None else {attack_key(place): _with_candidates(table, model, place, choice, cell)}
             cells |= _both(table.over_attacks(model, choice.budget, shown=choice.shown, found=choice.found))
         if cells or model in reasons:
             lines.append(Line(model.title, cells, "" if model.tag else model.role, kind, model.tag, reasons.get(model)))
@@ -120,12 +123,25 @@ def _without_knowledge(table: FactTable, choice: Choice) -> dict[str, dict[str, 
     strangers = table.strangers(choice.budget, found=choice.found)
     found = {"never_learned": {attack_key(place): cell for place, cell in strangers.items()} | _both(table.over(strangers))}
     lens = {place: place.attack in table.lens_attacks for place in table.attacks}
-    for name in (ANSWER_PRIOR, RANDOM_TOKENS):
-        cell = table.without_model(name, choice.budget)
-        # Single tokens are drawn, so random ones stand beside lens attacks and first tokens only.
-        places = [place for place in lens if name == ANSWER_PRIOR or (lens[place] and choice.found == FIRST)]
-        found[name] = {} if cell is None else {attack_key(place): cell for place in places}
+    prior, chance = (table.without_model(name, choice.budget) for name in (ANSWER_PRIOR, RANDOM_TOKENS))
+    # The chance is that of one token; responses are whole answers, beside which whole ones are drawn.
+    drawn = {
+        place: table.without_model(RANDOM_DRAWN, choice.budget, found=choice.found if lens[place] else WHOLE) for place in lens
+    }
+    found[ANSWER_PRIOR] = {} if prior is None else {attack_key(place): prior for place in lens}
+    first = [place for place in lens if lens[place] and choice.found == FIRST]
+    found[RANDOM_TOKENS] = {} if chance is None else {attack_key(place): chance for place in first}
+    found[RANDOM_DRAWN] = {attack_key(place): cell for place, cell in drawn.items() if cell is not None}
     return found
+
+
+def _with_candidates(table: FactTable, model: Model, place: Place, choice: Choice, cell: Cell) -> Cell:
+    """The same, which says how many different candidates were tried for it."""
+    tried = table.candidates(model, place, choice.budget)
+    if tried is None or tried.value is None:
+        return cell
+    interval = f" ({tried.interval})" if tried.interval else ""
+    return replace(cell, beside=f"{tried.text}{interval} different candidates on average")
 
 
 def note_of(table: FactTable, tables: Sequence[FactTable], choice: Choice) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from unsee.metrics.bootstrap import FEW_SUBJECTS
@@ -10,7 +11,7 @@ from unsee.report.headline import Headline
 from unsee.report.main_table import Cell
 from unsee.report.notes import join
 from unsee.report.numbers import MINUS
-from unsee.report.single_facts import FactTable, Model, Shown
+from unsee.report.single_facts import FIRST, WHOLE, FactTable, Model, Shown
 
 _NBSP = "\u00a0"
 _DAMAGE = 0.1
@@ -32,11 +33,20 @@ class _Ranked(NamedTuple):
         return self is not other and self.mean.value == other.mean.value
 
 
+def _unlike(first: Sequence[_Ranked], whole: Sequence[_Ranked]) -> bool:
+    """Whether another defence clearly leads when whole answers count."""
+    if not whole or whole[0].model == first[0].model:
+        return False
+    return any(one.model == first[0].model and whole[0].below(one) for one in whole)
+
+
 def fact_headline(table: FactTable, *, known: tuple[int, int] | None = None, demo: bool = False) -> Headline:
     """Say after which defence attacks find least, and after which most.
 
     A defence leads only when its interval of the mean excess lies wholly below that of every other defence and control, which
-    is stricter than a paired test at 5 % and needs no correction for the number of defences.
+    is stricter than a paired test at 5 % and needs no correction for the number of defences. First tokens decide, as in the
+    paper; where another defence clearly leads by whole answers there is no verdict, and none where the answer prior finds too
+    much at every number of candidates.
 
     Args:
         known: facts that were probed before any edit, and those of them that vanilla knew.
@@ -54,7 +64,9 @@ def fact_headline(table: FactTable, *, known: tuple[int, int] | None = None, dem
     rivals = [
         one for one in ranked if one.model.is_control and one.model.method not in ("vanilla", "gold") and not best.below(one)
     ]
-    text = " ".join(filter(None, (asked, _before(table), _story(table, best, worst, shown), _cost(table, best))))
+    whole = [one for one in _ranked(table, shown, WHOLE) if not one.model.is_control] if WHOLE in table.founds else []
+    story = _story(table, best, worst, shown)
+    text = " ".join(filter(None, (asked, _before(table), story, _whole(table, defences, whole, shown), _cost(table, best))))
     missing = "" if shown == "excess" else " No never-learned facts were attacked, so what luck finds is not taken off."
     if table.n_facts < FEW_SUBJECTS or demo:
         few = f"{table.n_facts} fact{' was' if table.n_facts == 1 else 's were'} deleted"
@@ -66,6 +78,12 @@ def fact_headline(table: FactTable, *, known: tuple[int, int] | None = None, dem
         least = f"attacks find least after {best.model.label}"
         title = f"In this illustration, {'attacks find as much after every defence' if best.ties(worst) else least}."
         return Headline(title, text, "illustration", note)
+    if not table.telling:
+        title = "No verdict: the answers are too easy to guess."
+        habit = f"with {table.budget} candidate{'' if table.budget == 1 else 's'} the most frequent answers alone find "
+        return Headline(
+            title, text, "undecided", f"Even {habit}{100 * table.prior(table.budget):.0f}{_NBSP}% of them.{missing}"
+        )
     overlap = f"The 95{_NBSP}% intervals of their means over attacks overlap.{missing}"
     if rivals:
         title = f"No defence clearly beats the control \u201c{rivals[0].model.title.lower()}\u201d."
@@ -73,6 +91,9 @@ def fact_headline(table: FactTable, *, known: tuple[int, int] | None = None, dem
     if tied:
         names = join([one.model.label for one in (best, *tied)])
         return Headline(f"No single winner: {names} are too close to call.", text, "undecided", overlap)
+    if _unlike(defences, whole):
+        title = f"No single winner: first tokens say {best.model.label}, whole answers {whole[0].model.label}."
+        return Headline(title, text, "undecided", f"Which of the two counts is for the reader to say.{missing}")
     title = f"{best.model.label} leaves attackers least."
     beyond = "mean excess over never-learned facts" if shown == "excess" else "mean success of attacks"
     note = f"Its {beyond} lies below every other interval ({table.n_facts} facts).{missing}"
@@ -89,9 +110,9 @@ def _judged_by(table: FactTable) -> Shown:
     return "excess" if any(table.over_attacks(model, table.budget, shown="excess") for model in table.models) else "success"
 
 
-def _ranked(table: FactTable, shown: Shown) -> list[_Ranked]:
+def _ranked(table: FactTable, shown: Shown, found_as: str = FIRST) -> list[_Ranked]:
     """Models from the one that attackers get least of."""
-    found = [(model, table.over_attacks(model, table.budget, shown=shown)) for model in table.models]
+    found = [(model, table.over_attacks(model, table.budget, shown=shown, found=found_as)) for model in table.models]
     return sorted((_Ranked(model, pair[0]) for model, pair in found if pair), key=lambda one: one.mean.value or 0.0)
 
 
@@ -125,8 +146,20 @@ def _story(table: FactTable, best: _Ranked, worst: _Ranked, shown: Shown) -> str
     return f"{story}. Even these two intervals overlap." if worst is not best and not best.below(worst) else f"{story}."
 
 
-def _result(table: FactTable, one: _Ranked, words: str, shown: Shown) -> str:
-    pair = table.over_attacks(one.model, table.budget)
+def _whole(table: FactTable, first: Sequence[_Ranked], whole: Sequence[_Ranked], shown: Shown) -> str:
+    """The same where whole answers count, and whether that changes the order."""
+    if not whole:
+        return ""
+    best, worst = whole[0], whole[-1]
+    story = f"Of whole answers, {_result(table, best, 'leaves least', shown, WHOLE)}"
+    if not best.ties(worst):
+        story += f"; {_result(table, worst, 'most', shown, WHOLE)}"
+    same = [one.model for one in first] == [one.model for one in whole]
+    return f"{story}." if same else f"{story}. The order of defences is not the one by first tokens."
+
+
+def _result(table: FactTable, one: _Ranked, words: str, shown: Shown, found: str = FIRST) -> str:
+    pair = table.over_attacks(one.model, table.budget, found=found)
     plain = f"{one.model.label} {words}, {_percent(pair[0]) if pair else 'an unknown share'}"
     if shown == "success":
         return f"{plain}{_interval(one.mean)}"

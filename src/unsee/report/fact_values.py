@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from unsee.metrics.attack_success import ATTACK_CANDIDATES
 from unsee.report.columns import Unit
 from unsee.report.main_table import Cell, averaged_cell, over_seeds, with_row_names
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _KEY = ("method", "variant", "unlearn_modality", "modality")
-_UNITS: Mapping[str, Unit] = {"delta_accuracy_p": "p"}
+_UNITS: Mapping[str, Unit] = {"delta_accuracy_p": "p", ATTACK_CANDIDATES.name: "points"}
 
 
 class Spot(NamedTuple):

@@ -69,7 +69,7 @@ class Slice(NamedTuple):
 class Cell:
     """One value of the table; where `value` is None `reason` says why, else it is a remark or empty.
 
-    `of` names what the value is of, where that differs from row to row.
+    `of` names what the value is of, where that differs from row to row; `beside` is a further value in words.
     """
 
     value: float | None
@@ -83,6 +83,7 @@ class Cell:
     seed_low: float | None = None
     seed_high: float | None = None
     of: str = ""
+    beside: str = ""
 
     @property
     def text(self) -> str:
@@ -117,9 +118,7 @@ class Cell:
         if self.n_seeds > 1 and self.seed_low is not None and self.seed_high is not None:
             spread = f"{number_text(self.seed_low, self.unit)} to {number_text(self.seed_high, self.unit)}"
             parts.append(f"mean of {self.n_seeds} seeds, {spread}")
-        if self.reason:
-            parts.append(self.reason)
-        return ", ".join(parts)
+        return ", ".join(filter(None, (*parts, self.beside, self.reason)))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from unsee.attacks.base import NEVER_LEARNED
-from unsee.metrics.attack_success import ATTACK_SUCCESS, BEFORE
+from unsee.metrics.answer_prior import ANSWER_PRIOR, prior_limit
+from unsee.metrics.attack_success import ATTACK_CANDIDATES, ATTACK_SUCCESS, BEFORE
 from unsee.metrics.attack_success import CONTROLS as WITHOUT_MODEL
 from unsee.report.columns import rank
 from unsee.report.fact_values import Spot, fact_values
@@ -131,16 +132,30 @@ class FactTable:
     def budgets(self) -> list[int]:
         return sorted({spot.budget for spot in self._spots if spot.budget is not None})
 
+    @cached_property
+    def telling(self) -> list[int]:
+        """Budgets at which the answer prior alone finds no more than `prior_limit`."""
+        return [budget for budget in self.budgets if self.prior(budget) <= prior_limit(budget)]
+
     @property
     def budget(self) -> int:
-        """The one that is shown first."""
-        return max((b for b in self.budgets if b <= HEADLINE_BUDGET), default=min(self.budgets, default=0))
+        """The one that is shown first and headlined: the largest up to 20, of those that tell something where there are any."""
+        own = self.telling or self.budgets
+        return max((b for b in own if b <= HEADLINE_BUDGET), default=min(own, default=0))
+
+    def prior(self, budget: int) -> float:
+        """The largest share of facts that the answer prior finds, over runs; 0 where it was not computed."""
+        found = (cells.get(Spot(ATTACK_SUCCESS.name, "forget", ANSWER_PRIOR, budget=budget)) for cells in self.cells.values())
+        return max((cell.value for cell in found if cell is not None and cell.value is not None), default=0.0)
 
     @cached_property
     def founds(self) -> list[str]:
         """First token, and whole answers where that makes a difference."""
         differs = any(
-            spot.group == f"found={WHOLE}" and (first := cells.get(spot._replace(group=None))) and first.value != cell.value
+            spot.group == f"found={WHOLE}"
+            and spot.attack not in WITHOUT_MODEL
+            and (first := cells.get(spot._replace(group=None)))
+            and first.value != cell.value
             for cells in self.cells.values()
             for spot, cell in cells.items()
         )
@@ -157,7 +172,8 @@ class FactTable:
     @cached_property
     def lens_attacks(self) -> frozenset[str]:
         """Attacks that find tokens, so that more than the first may be asked for."""
-        return frozenset(str(spot.attack) for spot in self._spots if spot.group is not None and spot.attack is not None)
+        found = {spot.attack for spot in self._spots if spot.group is not None and spot.attack is not None}
+        return frozenset(found.difference(WITHOUT_MODEL))
 
     @cached_property
     def n_facts(self) -> int:
@@ -184,6 +200,10 @@ class FactTable:
     ) -> Cell | None:
         """AttackSuccess@B of one attack, as it is or against a baseline."""
         return self.cells[model].get(self._spot(place, budget, shown=shown, found=found)._replace(n_edits=n_edits))
+
+    def candidates(self, model: Model, place: Place, budget: int) -> Cell | None:
+        """Mean number of different candidates that an attack tried within a budget."""
+        return self.cells[model].get(Spot(ATTACK_CANDIDATES.name, "forget", place.attack, place.level, budget))
 
     def _spot(self, place: Place | int, budget: int, *, shown: Shown = "success", found: str = FIRST) -> Spot:
         """Where an attack's success stands, or that of one layer."""
@@ -214,9 +234,10 @@ class FactTable:
                 return min(1.0, max(0.0, known[0] - known[1]))
         return None
 
-    def without_model(self, attacker: str, budget: int) -> Cell | None:
-        """What `random_tokens` or `answer_prior` finds."""
-        spot = Spot(ATTACK_SUCCESS.name, "forget", attacker, budget=budget)
+    def without_model(self, attacker: str, budget: int, *, found: str = FIRST) -> Cell | None:
+        """What `random_tokens`, `random_tokens_drawn` or `answer_prior` finds."""
+        group = None if found == FIRST else f"found={found}"
+        spot = Spot(ATTACK_SUCCESS.name, "forget", attacker, budget=budget, group=group)
         return next((cells[spot] for cells in self.cells.values() if spot in cells), None)
 
     def strangers(self, budget: int, *, found: str = FIRST) -> dict[Place, Cell]:
