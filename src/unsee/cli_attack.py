@@ -14,7 +14,7 @@ from unsee.models.checkpoints import Dtype
 if TYPE_CHECKING:
     import polars as pl
 
-    from unsee.attacks import Attack
+    from unsee.models.model import Model
     from unsee.sample import Sample
 
 
@@ -26,6 +26,7 @@ def attack(
     out: Path = Path("runs/attack"),
     budget: int = 50,
     set_: Overrides = (),
+    before: str | None = None,
     batch_size: int = 16,
     hub: Flag = False,
     dtype: Dtype = "float32",
@@ -37,7 +38,9 @@ def attack(
 
     Rows of the data file that are of set forget, or name no set, are attacked. Rows of set test are disguises of their facts
     for attacks by prompts: their metadata give fact (the subject), axis (question, image or both) and level (easy, medium or
-    hard). Rows of set retain are what an attack that trains the model trains it on.
+    hard). Rows of set retain are what an attack that trains the model trains it on, and where their metadata give attribute,
+    whose answers the answer prior tries. Attacked rows whose metadata give never_learned = true are facts that the model was
+    never taught: what is found there is luck, and the difference to it is printed.
 
     Args:
         model: name of an embedded model, or a model folder.
@@ -46,6 +49,7 @@ def attack(
         out: folder for candidates and records; an interrupted call goes on from it.
         budget: candidates that are kept of each fact.
         set_: options of the attack, for example k=2 or layers=[4,6,8].
+        before: the model before the edit, attacked alike, also while it is only told to refuse: gives the paired difference.
         batch_size: questions asked at once; results do not depend on it.
         hub: download the model unless it is on this machine.
         dtype: of the weights in memory.
@@ -61,31 +65,67 @@ def attack(
     if dry_run:
         say(f"would attack {model} on {len(samples):,} questions by {chosen.name}, with {len(variants):,} disguises")
         return DONE
+    import polars as pl
+
+    from unsee.attack_summary import Tried, summary
     from unsee.attacks import attack_all
     from unsee.files import write_parquet
+    from unsee.methods import load_method
     from unsee.models.loading import load_model
+    from unsee.presets import FACT_GUARD
     from unsee.progress import ConsoleDisplay
 
+    known, strangers = [s for s in samples if not _is_stranger(s)], [s for s in samples if _is_stranger(s)]
     with ConsoleDisplay(console()) as display:
-        display.plan(1)
-        display.job(f"attacking by {chosen.name}")
+        display.plan(1 if before is None else 3)
+
+        def made(attacked: Model, asked: list[Sample], folder: Path, title: str) -> pl.DataFrame:
+            display.job(f"attacking {title}by {chosen.name}")
+            found = attack_all(
+                attacked,
+                asked,
+                attacks=[chosen],
+                variants=variants,
+                unrelated=unrelated,
+                budget=budget,
+                batch_size=batch_size,
+                seed=seed,
+                random_tokens=True,
+                store=folder,
+                progress=display.stage("attacking"),
+            ).attacks
+            write_parquet(folder / "attacks.parquet", found)
+            return found
+
         loaded = load_model(model, hub=hub, dtype=dtype, quantize=quantize)
-        found = attack_all(
-            loaded,
-            samples,
-            attacks=[chosen],
-            variants=variants,
-            unrelated=unrelated,
-            budget=budget,
-            batch_size=batch_size,
-            seed=seed,
-            store=out,
-            progress=display.stage("attacking"),
-        ).attacks
-    write_parquet(out / "attacks.parquet", found)
-    vocabulary = int(loaded.base.config.get_text_config().vocab_size)
-    say(*_lines(found, samples, chosen, vocabulary=vocabulary, budget=budget, seed=seed), f"{out / 'attacks.parquet'}")
+        found = made(loaded, samples, out, "")
+        vocabulary = int(loaded.base.config.get_text_config().vocab_size)
+        earlier = refusal = None
+        if before is not None:
+            del loaded
+            start = load_model(before, hub=hub, dtype=dtype, quantize=quantize)
+            earlier = made(start, known, out / "before", f"{before} ")
+            load_method("prompt_guard", wording=FACT_GUARD).apply(start, known, ())
+            refusal = made(start, known, out / "refusal", f"{before}, told to refuse, ")
+    own = pl.col("sample_id").is_in([sample.id for sample in known])
+    tried = Tried(
+        samples=known,
+        found=found.filter(own),
+        strangers=strangers,
+        never_learned=found.filter(~own) if strangers else None,
+        before=earlier,
+        refusal=refusal,
+        others=unrelated,
+        vocabulary=vocabulary,
+    )
+    refused = int(found["refused"].sum())
+    held = [f"{refused:,} prompts hold their answer and were not asked"] if refused else []
+    say(*summary(tried, attack=chosen.name, budget=budget, seed=seed), *held, f"{out / 'attacks.parquet'}")
     return DONE
+
+
+def _is_stranger(sample: Sample) -> bool:
+    return bool(sample.metadata.get("never_learned"))
 
 
 def _read(data: Path) -> tuple[list[Sample], list[Sample], list[Sample]]:
@@ -94,36 +134,9 @@ def _read(data: Path) -> tuple[list[Sample], list[Sample], list[Sample]]:
 
     rows = read_jsonl(data, set="forget")
     attacked = [row for row in rows if row.set == "forget"]
-    if not attacked:
+    if all(_is_stranger(row) for row in attacked):
         raise DataError(
             f"{data} holds no row of set forget, so there is nothing to attack; give the rows to attack that set, or none"
         )
     disguises = [row for row in rows if row.set == "test"]
     return attacked, disguises, [row for row in rows if row.set not in ("forget", "test")]
-
-
-def _lines(found: pl.DataFrame, samples: list[Sample], attack: Attack, *, vocabulary: int, budget: int, seed: int) -> list[str]:
-    """AttackSuccess@B with its interval, beside what random tokens find."""
-    import polars as pl
-
-    from unsee.attacks.base import BUDGETS
-    from unsee.metrics import CellInfo
-    from unsee.metrics.attack_success import RANDOM_TOKENS, attack_success
-
-    budgets = sorted({*(one for one in BUDGETS if one < budget), budget})
-    results = attack_success(found, samples, cell=CellInfo(cell=""), vocabulary=vocabulary, budgets=budgets, seed=seed).filter(
-        pl.col("group").is_null(), pl.col("task").is_not_null()
-    )
-    lines = []
-    for row in results.filter(pl.col("attack") == attack.name).iter_rows(named=True):
-        place = f"{row['n']:,} {row['task']} {row['modality']} questions"
-        interval = "no interval" if row["ci_low"] is None else f"{row['ci_low']:.1%} to {row['ci_high']:.1%}"
-        alone = results.filter(attack=RANDOM_TOKENS, budget=row["budget"], task=row["task"], modality=row["modality"])
-        chance = f", random tokens {alone['value'][0]:.1%}" if alone.height else ""
-        note = f" ({row['reason']})" if row["reason"] else ""
-        value = f"AttackSuccess@{row['budget']:<3} {row['value']:6.1%}"
-        lines.append(f"{value} ({interval}{chance}), {place}{note}")
-    refused = int(found["refused"].sum())
-    if refused:
-        lines.append(f"{refused:,} prompts hold their answer and were not asked")
-    return lines

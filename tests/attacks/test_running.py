@@ -294,12 +294,15 @@ def test_the_command(place: Path, data: Path, tmp_path: Path, capsys: pytest.Cap
     assert all(f"AttackSuccess@{budget} " in shown for budget in (1, 5, 10, 20)) and "AttackSuccess@50" not in shown
     assert "fewer than 20 subjects: no verdict" in shown
     table = pl.read_parquet(out / "attacks.parquet")
-    assert table.schema == ATTACKS and table["subject"].to_list() == ["ann", "ben"]
+    assert table.schema == ATTACKS
+    drawn = table.filter(attack="random_tokens_drawn")
+    table = table.filter(pl.col("attack") != "random_tokens_drawn")
+    assert table["subject"].to_list() == ["ann", "ben"] and drawn.height == (0 if name == "rephrase_question" else 2)
     if name == "rephrase_question":
         assert "2 prompts hold their answer and were not asked" in shown
         assert table["refused"].to_list() == [1, 1] and table["prompts"].to_list() == [3, 3]
     else:
-        assert "random tokens 0.5%" in shown
+        assert "random tokens 0.5%, drawn ones " in shown and "\n  whole answers: " in shown
     assert list(out.rglob("records.parquet"))
 
 
@@ -340,3 +343,27 @@ def test_dry_run_and_list(data: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["list", "attacks"]) == 0
     shown = capsys.readouterr().out
     assert all(f"  {name} " in shown for name in attack_names())
+
+
+@pytest.mark.parametrize("name", ["lens-head-projection", "rephrase_question"])
+def test_the_command_prints_every_control(
+    place: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """Against itself a model has lost nothing; a fact whose prompts all hold the answer is left out and counted."""
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    rows += [{**rows[0], "subject": "zoe", "question": "Where does Zoe live?", "metadata": {"never_learned": True}}]
+    hard = {"axis": "question", "level": "hard"}
+    for subject, question, answer in (("zoe", "Well, where does Zoe live?", "Oslo"), ("dan", "red or not?", "red")):
+        about = {"subject": subject, "answer": answer, "set": "test", "metadata": {"fact": subject, **hard}}
+        rows.append({**about, "question": question})
+    rows.append({"subject": "dan", "question": "Which colour does Dan like?", "answer": "red"})
+    data.write_text("\n".join(json.dumps(row) for row in rows))
+    model, out = str(place / "model"), tmp_path / "out"
+    command = ["attack", "--model", model, "--data", str(data), "--attack", name, "--out", str(out), "--budget", "5"]
+    assert main([*command, "--before", model]) == 0
+    shown = capsys.readouterr().out
+    kind = "first token" if name.startswith("lens") else "answers"
+    assert f"  {kind}, before the edit: " in shown and "; difference +0.0 points (+0.0 to +0.0)" in shown
+    assert f"  {kind}, never-learned facts: " in shown and f"  {kind}, only told to refuse: " in shown
+    assert ("1 of 3 facts left out: every prompt holds the answer" in shown) is (name == "rephrase_question")
+    assert (out / "before" / "attacks.parquet").is_file() and (out / "refusal" / "attacks.parquet").is_file()
