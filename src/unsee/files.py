@@ -64,9 +64,10 @@ def fill(page: Path, parts: Mapping[str, str]) -> None:
     text = page.read_text(encoding="utf-8")
     for name, content in parts.items():
         pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end {re.escape(name)} -->)", re.DOTALL)
-        if not pattern.search(text):
+        found = pattern.search(text)
+        if found is None:
             raise ValueError(f"{page} has no markers <!-- {name} --> and <!-- end {name} -->; add them where the table belongs")
-        text = pattern.sub(lambda found, content=content: f"{found[1]}{content}\n{found[2]}", text)
+        text = f"{text[: found.start()]}{found[1]}{content}\n{found[2]}{text[found.end() :]}"
     write_text(page, text)
 
 
