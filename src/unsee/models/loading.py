@@ -156,5 +156,6 @@ def _version(folder: Path) -> str | None:
 
 def _unknown(name: str) -> str:
     looks_like_hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
-    remedy = "pass --hub (hub=True) for a model of the Hub" if looks_like_hub else nearest(name, list(EMBEDDED))
+    download = f"give its folder (hf download {name} --local-dir DIR), or --hub (hub=True) to a command on one model"
+    remedy = download if looks_like_hub else nearest(name, list(EMBEDDED))
     return f"there is no model folder {name} and no embedded model of that name; {remedy}"
