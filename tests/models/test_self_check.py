@@ -12,10 +12,11 @@ import torch
 import unsee
 from toy import toy_samples
 from unsee.answering import answer
+from unsee.models import batches
 from unsee.models.batches import collate
 from unsee.models.model import Model
 from unsee.models.questions import encode_samples
-from unsee.models.self_check import Features
+from unsee.models.self_check import Features, check_shared_prefix
 
 
 def patched(model: Model, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -51,6 +52,14 @@ def test_a_model_that_places_tokens_its_own_way_gets_plain_rows(model: Model) ->
     assert made.equals(expected)
     assert len([w for w in said if "row of its own" in str(w.message)]) == 1
     assert not model.packs() and not model.packs(False)
+
+
+def test_shared_rows_are_checked_where_a_picture_is_longer_than_a_row(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of usual models are; a check in which nothing is shared would find nothing."""
+    monkeypatch.setattr(batches, "ROW_TOKENS", 8)
+    assert check_shared_prefix(model).available
+    patched(model, without_positions)
+    assert not check_shared_prefix(model).available
 
 
 def test_answers_that_are_seen_too_early(model: Model) -> None:

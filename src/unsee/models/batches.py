@@ -185,13 +185,22 @@ class _Row:
             sees[first:end, first:end] = np.tri(end - first, dtype=bool)
 
 
+def row_tokens(items: Sequence[Encoded]) -> int:
+    """Most tokens of a packed row where nobody says: `ROW_TOKENS`, or one and a half of the longest conversation.
+
+    A picture of a usual model takes 64 to 3,000 tokens, so a row has to grow with it before two questions share it. In a row
+    of two conversations a second picture would find room and its further questions would not.
+    """
+    return max(ROW_TOKENS, 3 * max((len(item.ids) for item in items), default=0) // 2)
+
+
 def collate(
     items: Sequence[Encoded],
     *,
     prompter: Prompter,
     mask: LossMask = "answer",
     pack: bool = True,
-    max_tokens: int = ROW_TOKENS,
+    max_tokens: int | None = None,
     keys: Sequence[str] = (),
 ) -> Batch:
     """Lay conversations out in rows.
@@ -200,12 +209,14 @@ def collate(
         items: conversations; with `pack`, those that start alike share rows of at most `max_tokens` tokens (more where one
             conversation is longer).
         mask: which tokens count.
+        max_tokens: `row_tokens(items)` when None.
 
     Returns:
         A batch whose conversations are numbered as in `items`; its edges are in the order of conversations, then tokens.
         Packed rows leave out the last token of a conversation, which is predicted but predicts nothing.
     """
-    rows = _packed_rows([_Path.of(item, prompter) for item in items], max_tokens) if pack else _plain_rows(items)
+    most = row_tokens(items) if max_tokens is None else max_tokens
+    rows = _packed_rows([_Path.of(item, prompter) for item in items], most) if pack else _plain_rows(items)
     length = max(len(row.tokens) for row in rows)
     input_ids = np.full((len(rows), length), prompter.tokenizer.pad_token_id or 0, dtype=np.int64)
     positions = np.zeros((len(rows), length), dtype=np.int64)
