@@ -190,6 +190,16 @@ def test_attacks_take_the_options_tuned_for_the_model(monkeypatch: pytest.Monkey
     assert parsed(text).hash == found.hash
 
 
+def test_cells_keep_the_ids_they_had_with_rows_of_192_tokens() -> None:
+    usual, before, other = (
+        read_experiment(tables={"learn": rows, "method": {"npo": rows}})
+        for rows in ({}, {"max_row_tokens": 192}, {"questions_per_picture": 4})
+    )
+    assert usual.hash == before.hash != other.hash
+    assert [cell.id for cell in usual.cells] == [cell.id for cell in before.cells]
+    assert usual.tree["learn"]["max_row_tokens"] == "none", "what is written down is what was asked for"
+
+
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.toml")), ids=lambda file: file.name)
 def test_examples_are_valid(file: Path) -> None:
     experiment = read_experiment(file)

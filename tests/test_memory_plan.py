@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -133,6 +134,22 @@ def test_switches_do_what_they_say(model, samples) -> None:
     small = sum(8 * count + 4 for count in moments if count < 4096)
     large = sum(2 * (count + 4 * -(-count // 256)) + 4 for count in moments if count >= 4096)
     assert eight.parts["optimizer"] == small + large
+
+
+def test_a_plan_says_what_packed_rows_save(model, samples) -> None:
+    adapted = attach(model, Scope(rank=2))
+    pictured = [replace(s, id=f"{s.id}/{copy}") for s in samples if s.images for copy in range(2)]
+
+    def rows(**options: Any) -> str:
+        chosen = replace(FEW, **options)
+        return plan_training(adapted, load_method("ga"), forget=pictured, options=chosen).lines()[-1]
+
+    apart, together = (rows(questions_per_picture=count) for count in (None, 4))
+    shares = [
+        int(re.search(r"packed rows, (\d+)% fewer tokens than a row per question", text)[1]) for text in (apart, together)
+    ]
+    assert shares[0] < 30 < shares[1]
+    assert rows(pack=False) == "  a row per question"
 
 
 def test_references(model, samples) -> None:

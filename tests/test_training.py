@@ -7,7 +7,7 @@ import math
 import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import ClassVar
 
@@ -277,6 +277,23 @@ def test_questions_about_one_picture_stay_together(samples):
         changes = sum(a != b for a, b in pairwise(subjects))
         assert len(set(subjects)) >= min(3, math.ceil(len(subjects) / 8))
         assert changes <= math.ceil(len(subjects) / 4)
+
+
+def test_questions_of_one_picture_in_a_small_step(samples):
+    """A step of four takes them one by one unless it is told otherwise."""
+    pictured = [replace(s, id=f"{s.id}/{copy}") for s in samples if s.images for copy in range(4)]
+
+    def most(**options):
+        batches = planned_batches(pictured, batch_size=4, seed=0, epoch=0, side="forget", **options)
+        assert Counter(index for batch in batches for index in batch.items) == Counter(range(len(pictured)))
+        runs = [len(list(run)) for batch in batches for _, run in groupby(batch.items, key=lambda i: pictured[i].subject)]
+        return sum(runs) / len(runs)
+
+    assert most(accumulation=1) < 1.5
+    assert most(accumulation=4) > 2
+    assert most(accumulation=1, per_picture=4) > 3
+    with pytest.raises(ConfigError, match="questions_per_picture = 0 must be above 0"):
+        TrainOptions(questions_per_picture=0)
 
 
 def test_questions_alone_with_their_picture_share_a_system_prompt(samples):

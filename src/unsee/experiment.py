@@ -34,6 +34,7 @@ from unsee.memory_options import DECIDES_NOTHING
 from unsee.method_plans import CONTROLS, MethodPlan, method_plan, split_variant, tuned
 from unsee.methods import method_names
 from unsee.models.checkpoints import Dtype, Quantize
+from unsee.models.prompts import ROW_TOKENS
 from unsee.presets import with_preset
 from unsee.provenance import digest
 from unsee.settings import assignments, build, convert, plain, put
@@ -202,6 +203,8 @@ class Experiment:
     def decisive(self) -> dict[str, Any]:
         """The settings that decide results."""
         tree = {key: dict(value) if isinstance(value, dict) else value for key, value in self.tree.items()}
+        tree["learn"] = _packed_as_before(tree["learn"])
+        tree["method"] = {name: _packed_as_before(settings) for name, settings in tree["method"].items()}
         # Settings of a protocol that is not asked decide nothing either.
         unused = _DECIDES_NOTHING | (set() if "official" in self.answer.protocols else {"answer.shots"})
         for path in unused | _ADDED_LATER.keys():
@@ -272,6 +275,19 @@ class Experiment:
                     for modality in self.unlearn.modalities:
                         add(entry, request, modality, draw)
         return tuple(cells)
+
+
+def _packed_as_before(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of training as older run folders have them, so that their cells keep their ids.
+
+    Rows were of 192 tokens, which short conversations still get and longer ones notice by rounding alone.
+    """
+    known = dict(settings)
+    if known.get("max_row_tokens") == "none":
+        known["max_row_tokens"] = ROW_TOKENS
+    if known.get("questions_per_picture") == "none":
+        del known["questions_per_picture"]
+    return known
 
 
 def chosen_cells(experiment: Experiment, only: Sequence[str]) -> tuple[Cell, ...]:

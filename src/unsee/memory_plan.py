@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from unsee.models.prompts import Encoded
     from unsee.models.reference import Reference
     from unsee.sample import Sample
+    from unsee.training_data import PlannedBatch
     from unsee.training_options import TrainOptions
 
 
@@ -53,11 +54,14 @@ class MemoryPlan:
         parts: what they are for; activations are all that is nothing else.
         batch_size: questions of each side in memory at once.
         tokens: longest conversation planned with.
+        saved: share of the tokens of a row per question that packed rows leave out of the first pass; None where rows are not
+            packed.
     """
 
     parts: Mapping[Part, int]
     batch_size: int
     tokens: int
+    saved: float | None = None
 
     @property
     def total(self) -> int:
@@ -67,7 +71,12 @@ class MemoryPlan:
         """The plan as text, one part a line."""
         what = f"batch size {self.batch_size}, conversations of up to {self.tokens:,} tokens"
         parts = [f"  {part:<13}{size_text(size):>10}" for part, size in self.parts.items() if size]
-        return [*parts, f"  {'together':<13}{size_text(self.total):>10}  ({what})"]
+        rows = (
+            "a row per question"
+            if self.saved is None
+            else f"packed rows, {self.saved:.0%} fewer tokens than a row per question"
+        )
+        return [*parts, f"  {'together':<13}{size_text(self.total):>10}  ({what})", f"  {rows}"]
 
 
 class LargestBatch(NamedTuple):
@@ -180,10 +189,11 @@ def plan_training(
 
     model = without_values(model)
     place = torch.device(device or default_device())
-    samples: dict[Side, list[Sample]] = {
-        "forget": _largest(list(forget), model, options, "forget"),
-        "retain": _largest(list(retain), model, options, "retain"),
-    }
+    given: dict[Side, Sequence[Sample]] = {"forget": forget, "retain": retain}
+    passes = {side: _FirstPass.of(items, model, options, side) for side, items in given.items()}
+    packs = options.pack and model.packs()
+    laid_out = {side: one.tokens(model, options, pack=packs) for side, one in passes.items()}
+    samples = {side: one.largest(laid_out[side], options) for side, one in passes.items()}
     few = replace(
         options, optimizer="adamw", precision="fp32", epochs=1, steps=None, gradient_accumulation=_accumulated(options)
     )
@@ -210,7 +220,11 @@ def plan_training(
     if reference is not None:
         parts["reference"] += _still_to_cache(reference, method, {"forget": len(forget), "retain": len(retain)}, samples)
     longest = max((len(item.ids) for items in samples.values() for item in _encoded(items, model)), default=0)
-    return MemoryPlan(parts, options.batch_size, longest)
+    saved = None
+    if packs:
+        plain = sum(sum(one.tokens(model, options, pack=False)) for one in passes.values())
+        saved = 1 - sum(map(sum, laid_out.values())) / max(1, plain)
+    return MemoryPlan(parts, options.batch_size, longest, saved)
 
 
 def largest_batch(plan_at: Callable[[int], MemoryPlan], memory: int, *, most: int) -> LargestBatch:
@@ -246,31 +260,49 @@ def largest_batch(plan_at: Callable[[int], MemoryPlan], memory: int, *, most: in
     return LargestBatch(fits, best)
 
 
-def _largest(samples: list[Sample], model: Model, options: TrainOptions, side: Side) -> list[Sample]:
-    """The samples of the batches with most tokens, enough for two optimizer steps."""
-    from unsee.training_data import planned_batches
+@dataclass(frozen=True)
+class _FirstPass:
+    """One side's samples, of many the longest, in the batches of the first pass."""
 
-    if len(samples) > _LONGEST_READ:
-        samples = sorted(samples, key=lambda sample: -len(sample.question) - len(sample.answer))[:_LONGEST_READ]
-    encoded = _encoded(samples, model)
+    samples: Sequence[Sample]
+    encoded: Sequence[Encoded]
+    batches: Sequence[PlannedBatch]
 
-    def tokens(batch: tuple[int, ...]) -> int:
-        if not (options.pack and model.packs()):
-            return len(batch) * max(len(encoded[index].ids) for index in batch)
-        shared = {image: len(model.prompter.placeholder(image).ids) for index in batch for image in encoded[index].pictures}
-        shown = sum(len(model.prompter.placeholder(image).ids) for index in batch for image in encoded[index].pictures)
-        return sum(shared.values()) + sum(len(encoded[index].ids) for index in batch) - shown
+    @classmethod
+    def of(cls, samples: Sequence[Sample], model: Model, options: TrainOptions, side: Side) -> _FirstPass:
+        from unsee.training_data import planned_batches
 
-    batches = planned_batches(
-        samples,
-        batch_size=options.batch_size,
-        accumulation=options.gradient_accumulation,
-        seed=options.seed,
-        epoch=0,
-        side=side,
-    )
-    batches.sort(key=lambda batch: -tokens(batch.items))
-    return [samples[index] for batch in batches[: 2 * _accumulated(options)] for index in batch.items]
+        if len(samples) > _LONGEST_READ:
+            samples = sorted(samples, key=lambda sample: -len(sample.question) - len(sample.answer))[:_LONGEST_READ]
+        batches = planned_batches(
+            samples,
+            batch_size=options.batch_size,
+            accumulation=options.gradient_accumulation,
+            seed=options.seed,
+            epoch=0,
+            side=side,
+            per_picture=options.questions_per_picture,
+        )
+        return cls(samples, _encoded(samples, model), batches)
+
+    def tokens(self, model: Model, options: TrainOptions, *, pack: bool) -> list[int]:
+        """Tokens in memory, batch by batch."""
+        from unsee.models.batches import tokens_in_rows
+
+        return [
+            tokens_in_rows(
+                [self.encoded[index] for index in batch.items],
+                prompter=model.prompter,
+                pack=pack,
+                max_tokens=options.max_row_tokens,
+            )
+            for batch in self.batches
+        ]
+
+    def largest(self, tokens: Sequence[int], options: TrainOptions) -> list[Sample]:
+        """The samples of the batches with most tokens, enough for two optimizer steps."""
+        order = sorted(range(len(tokens)), key=lambda number: -tokens[number])[: 2 * _accumulated(options)]
+        return [self.samples[index] for number in order for index in self.batches[number].items]
 
 
 def _accumulated(options: TrainOptions) -> int:

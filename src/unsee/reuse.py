@@ -86,7 +86,7 @@ def take_over(
 
 
 def _recipe(experiment: Experiment) -> dict[str, Any]:
-    return {key: value for key, value in plain(experiment.learn).items() if key not in _REMADE}
+    return {key: value for key, value in experiment.decisive["learn"].items() if key not in _REMADE}
 
 
 def _same_model(source: RunFolder, wanted: LearnedName) -> Path | None:

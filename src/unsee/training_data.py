@@ -40,15 +40,33 @@ class PlannedBatch:
 Planned = tuple[PlannedBatch | None, PlannedBatch | None]
 
 
+def questions_per_picture(step: int) -> int:
+    """Questions about one picture in a row where nobody says, for steps of so many questions: a quarter, at most 8.
+
+    Gradients of one subject's questions are alike, so a step made of few subjects moves further towards each of them.
+    """
+    return max(1, min(_MOST_PER_PICTURE, step // _FEWEST_PICTURES))
+
+
 def planned_batches(
-    samples: Sequence[Sample], *, batch_size: int, accumulation: int, seed: int, epoch: int, side: str
+    samples: Sequence[Sample],
+    *,
+    batch_size: int,
+    accumulation: int,
+    seed: int,
+    epoch: int,
+    side: str,
+    per_picture: int | None = None,
 ) -> list[PlannedBatch]:
     """One pass over the samples in batches of `batch_size`.
 
     Questions with the same picture (or, without one, about the same subject) under the same system prompt are shuffled, cut
-    into chunks of at most 8, and the chunks are shuffled, so that packed rows share pictures while a step still mixes subjects:
-    a chunk holds at most a quarter of a step. A question alone with its picture goes with those that share its system prompt.
+    into chunks of `per_picture`, and the chunks are shuffled, so that packed rows share pictures while a step still mixes
+    subjects. A question alone with its picture goes with those that share its system prompt.
     The order depends on the samples of a step (`batch_size * accumulation`), not on how it is divided.
+
+    Args:
+        per_picture: `questions_per_picture` of a step when None.
     """
     order = random.Random(f"{seed}/{epoch}/{side}")
     keys: list[tuple[str, ...]] = [
@@ -58,7 +76,7 @@ def planned_batches(
     groups: dict[tuple[str, ...], list[int]] = {}
     for index, key in enumerate(keys):
         groups.setdefault(key[:1] if key[0] and sizes[key] == 1 else key, []).append(index)
-    length = max(1, min(_MOST_PER_PICTURE, batch_size * accumulation // _FEWEST_PICTURES))
+    length = per_picture or questions_per_picture(batch_size * accumulation)
     chunks = []
     for group in groups.values():
         order.shuffle(group)
@@ -113,6 +131,7 @@ class TrainingData:
                 seed=self.options.seed,
                 epoch=epoch,
                 side=side,
+                per_picture=self.options.questions_per_picture,
             )
             for side in ("forget", "retain")
         )

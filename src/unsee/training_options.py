@@ -8,7 +8,7 @@ from typing import Literal
 
 from unsee.errors import ConfigError
 from unsee.memory_options import MemoryOptions
-from unsee.models.prompts import ROW_TOKENS, LossMask
+from unsee.models.prompts import LossMask
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,11 @@ class TrainOptions(MemoryOptions):
     """Which tokens count: answer, answer_and_question or all; a method may fix it."""
     pack: bool = True
     """Share a picture's tokens between its questions; the loss stays the same."""
-    max_row_tokens: int = ROW_TOKENS
-    """Tokens of a packed row."""
+    max_row_tokens: int | None = None
+    """Tokens of a packed row; none is 192, or one and a half of a batch's longest conversation where that is more."""
+    questions_per_picture: int | None = None
+    """Questions about one picture that follow each other and so share its tokens; none is a quarter of a step, at most 8, so
+    that four pictures or more decide where a step goes."""
     seed: int = 0
     """Order of the samples, and dropout where a model has some."""
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
@@ -48,9 +51,10 @@ class TrainOptions(MemoryOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for key in ("learning_rate", "batch_size", "gradient_accumulation", "max_row_tokens"):
-            if getattr(self, key) <= 0:
-                raise ConfigError(f"{key} = {getattr(self, key)} must be above 0")
+        for key in ("learning_rate", "batch_size", "gradient_accumulation", "max_row_tokens", "questions_per_picture"):
+            value = getattr(self, key)
+            if value is not None and value <= 0:
+                raise ConfigError(f"{key} = {value} must be above 0")
         for key in ("epochs", "steps", "weight_decay"):
             if (getattr(self, key) or 0) < 0:
                 raise ConfigError(f"{key} = {getattr(self, key)} must not be negative")

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from unsee.models.batches import collate
+from unsee.models import batches
+from unsee.models.batches import collate, row_tokens, tokens_in_rows
 from unsee.models.model import Model
 from unsee.models.prompts import Encoded, LossMask
 from unsee.sample import ImageRef, Sample
@@ -81,6 +82,24 @@ def test_rows_are_filled_with_other_pictures(model: Model, samples: list[Sample]
     assert ids.shape[1] <= 3 * longest
     filled = (ids != model.prompter.tokenizer.pad_token_id).sum(1)
     assert (filled[:-1] > longest).all() and batch.inputs["pixel_values"].shape[0] < len([s for s in samples if s.images])
+
+
+def test_rows_grow_with_the_pictures(model: Model, samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one picture fills a usual row its questions share a longer one, which has no room for a second picture."""
+    monkeypatch.setattr(batches, "ROW_TOKENS", 8)
+    pictured = [s for s in samples if s.images]
+    system = "Say nothing of red. " * 8
+    items = [
+        model.prompter.encode(s.question, answer, images=s.images, system=system) for s in pictured for answer in ("tea", "owl")
+    ]
+    longest = max(len(item.ids) for item in items)
+    ids = collate(items, prompter=model.prompter).inputs["input_ids"]
+    assert longest < ids.shape[1] <= row_tokens(items) == 3 * longest // 2
+    assert len(ids) == len({s.image_sha256 for s in pictured}) < len(items) / 2
+    assert ids.numel() == tokens_in_rows(items, prompter=model.prompter)
+    assert tokens_in_rows(items, prompter=model.prompter, pack=False) == len(items) * longest
+    monkeypatch.undo()
+    assert row_tokens(items[:0]) == 192
 
 
 def test_a_full_row_opens_another(model: Model, samples: list[Sample]) -> None:

@@ -215,8 +215,7 @@ def collate(
         A batch whose conversations are numbered as in `items`; its edges are in the order of conversations, then tokens.
         Packed rows leave out the last token of a conversation, which is predicted but predicts nothing.
     """
-    most = row_tokens(items) if max_tokens is None else max_tokens
-    rows = _packed_rows([_Path.of(item, prompter) for item in items], most) if pack else _plain_rows(items)
+    rows = _rows(items, prompter, pack=pack, max_tokens=max_tokens)
     length = max(len(row.tokens) for row in rows)
     input_ids = np.full((len(rows), length), prompter.tokenizer.pad_token_id or 0, dtype=np.int64)
     positions = np.zeros((len(rows), length), dtype=np.int64)
@@ -250,6 +249,19 @@ def collate(
         inputs |= token_types(inputs["input_ids"], prompter)
     inputs |= picture_inputs([row.pictures for row in rows], prompter, inputs["input_ids"])
     return Batch(inputs, at, position, target, owner, size=len(items), keys=tuple(keys))
+
+
+def tokens_in_rows(items: Sequence[Encoded], *, prompter: Prompter, pack: bool = True, max_tokens: int | None = None) -> int:
+    """Tokens of the rows that `collate` would lay conversations out in, padding included."""
+    rows = _rows(items, prompter, pack=pack, max_tokens=max_tokens)
+    return len(rows) * max(len(row.tokens) for row in rows)
+
+
+def _rows(items: Sequence[Encoded], prompter: Prompter, *, pack: bool, max_tokens: int | None) -> list[_Row]:
+    if not pack:
+        return _plain_rows(items)
+    most = row_tokens(items) if max_tokens is None else max_tokens
+    return _packed_rows([_Path.of(item, prompter) for item in items], most)
 
 
 def picture_inputs(pictures: Sequence[Sequence[ImageRef]], prompter: Prompter, ids: Tensor) -> dict[str, Tensor]:

@@ -19,7 +19,6 @@ from torch import Tensor
 from unsee.errors import ConfigError
 from unsee.models.batches import Batch, collate
 from unsee.models.model import Model, per_conversation
-from unsee.models.prompts import ROW_TOKENS
 
 if TYPE_CHECKING:
     from unsee.memory_options import ReferenceKind
@@ -248,7 +247,7 @@ def make_reference(
     *,
     mask: LossMask = "answer",
     pack: bool = True,
-    max_row_tokens: int = ROW_TOKENS,
+    max_row_tokens: int | None = None,
     reference_model: Model | None = None,
     kind: ReferenceKind = "auto",
     top_k: int | None = None,
@@ -312,7 +311,7 @@ def _chunks(
     *,
     mask: LossMask,
     pack: bool,
-    max_row_tokens: int,
+    max_row_tokens: int | None,
     at_once: int,
 ) -> Iterator[Batch]:
     for first in range(0, len(items), at_once):
