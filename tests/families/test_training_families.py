@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
 
 import unsee
+from builders import FAMILIES
 from run_fixtures import write_people
 from unsee.answering import answer
 from unsee.errors import ConfigError
@@ -17,14 +22,32 @@ from unsee.learning import LearnOptions, learn
 from unsee.methods import BUILT_IN, Method, Scope
 from unsee.models.batches import collate
 from unsee.models.lora import attach, linear_paths, trainable_names
-from unsee.models.model import Model
+from unsee.models.model import Model, per_conversation
 from unsee.models.questions import encode_samples
 from unsee.sample import Sample
+from unsee.training import train
 from unsee.training_options import TrainOptions
 from unsee.unlearning import chosen_scope, unlearn_with_report
 
 WITHOUT_STEPS = {"do_nothing", "prompt_guard"}
 PARTS = ("language", "projector", "vision", "all-linear")
+
+
+@dataclass(frozen=True)
+class KeepStep(Method):
+    """Gradient ascent that writes down what its first step saw and the gradients it got."""
+
+    name: ClassVar[str] = "keep_step"
+    needs: ClassVar[frozenset[str]] = frozenset({"forget"})
+    seen: list[Any]
+
+    def loss(self, model: Any, reference: Any, forget: Any, retain: Any) -> dict[str, torch.Tensor]:
+        logprobs = model.token_logprobs(forget)
+        self.seen.append((len(forget.inputs["input_ids"]), logprobs.detach()))
+        return {"forget": per_conversation(logprobs, forget)}
+
+    def after_backward(self, model: Any) -> None:
+        self.seen.append(torch.cat([weight.grad.flatten() for weight in model.network.parameters() if weight.grad is not None]))
 
 
 def weights(model: Model) -> dict[str, torch.Tensor]:
@@ -54,6 +77,31 @@ def test_one_step_moves_what_the_scope_names(model: Model, shown: list[Sample], 
     moved = changed(before, done.model)
     assert moved == (set() if made.name in WITHOUT_STEPS else movable)
     assert all(torch.equal(own[name], weight) for name, weight in model.network.named_parameters()), "the given model stays"
+
+
+def first_gradients(model: Model, samples: list[Sample], *, pack: bool) -> tuple[int, torch.Tensor, torch.Tensor]:
+    """(rows of the forget batch, log-probabilities of its tokens, gradients), from one step of the loop."""
+    start = attach(model, Scope(modules="all-linear", rank=2))
+    for name, weight in start.network.named_parameters():
+        if "lora_B" in name:  # which is 0, so that no gradient would reach the other half
+            torch.nn.init.normal_(weight, std=0.02, generator=torch.Generator().manual_seed(len(name)))
+    keep = KeepStep(seen=[])
+    options = TrainOptions(steps=1, batch_size=len(samples), max_grad_norm=None, pack=pack, questions_per_picture=4)
+    train(start, keep, forget=samples, options=options)
+    rows, logprobs = keep.seen[0]
+    return rows, logprobs, keep.seen[1]
+
+
+def test_a_packed_step_is_a_plain_step(family: str, model: Model, shown: list[Sample]) -> None:
+    """Log-probabilities and gradients of vision tower, projector and decoder; the rest falls back to plain rows."""
+    asked = [replace(s, id=f"{s.id}/{word}", answer=word) for s in shown[:6] if s.images for word in (s.answer, "a red owl")]
+    shares = "shared_prefix" not in FAMILIES[family].missing
+    with nullcontext() if shares else warnings.catch_warnings(action="ignore"):
+        (packed, *ours), (plain, *theirs) = (first_gradients(model, asked, pack=pack) for pack in (True, False))
+    assert plain == len(asked) and (packed < plain if shares else packed == plain)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.isfinite().all() and other.abs().max() > 0
+        assert (one - other).norm() <= 1e-4 * other.norm()
 
 
 def paths_of(model: Model) -> dict[str, list[str]]:
