@@ -5,165 +5,45 @@ r"""Deleted facts and attempts to extract them: which disguises find more, which
 
 Reads runs of examples/extraction.toml, or of examples/strengths.toml at several strengths, and fills the tables of
 docs/studies/extraction.md that they tell. The run on tuning facts says which layer an attacker who knows the defence would
-read.
+read; all other layers come from the stored records.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
+import json
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from statistics import median
+from typing import Any
 
 import numpy as np
-import polars as pl
-from answers import DRAWS, markdown, p_value, percent
+from answers import markdown, p_value, percent
+from extracted import FOUND, SCORED, Extraction, Way, main_ways
+from lens_layers import LensReadings, adaptive_choices, layer_table, unseen_choices
+from trained_against import MARKS, trained_against
 
+from unsee import load_model
 from unsee.attacks.base import NEVER_LEARNED
-from unsee.experiment import Cell
+from unsee.attacks.running import token_reader
 from unsee.files import fill
-from unsee.metrics.bootstrap import Array, Resampler, weighted_means
+from unsee.method_plans import tuned
+from unsee.metrics.bootstrap import Array
 from unsee.metrics.holm import holm
-from unsee.run_folder import RunFolder
-from unsee.run_results import knowledge_gate, load_experiment_benchmark
 
-BUDGET = 20
-FIRST_TOKEN, WHOLE_ANSWER = "hit_position", "hit_sequence"
-"""When lens attacks have found an answer of several tokens; others say whole answers."""
+TUNED = Path(__file__).parents[1] / "perf/tuned_edits.json"
+"""What settings did on tuning facts, written by perf/tune_edits.py; the chosen ones are in src/unsee/tuned.toml."""
+TUNED_SCORES = {SCORED[0]: "rewrite_score", SCORED[-1]: "lost"}
+"""Its names of what edits did and cost."""
 INTERNAL = ("head_projection", "max_entropy")
 """Defences that change what inner layers say; the others change the answer alone."""
-TRAINED_AGAINST = {
-    "head_projection": ("lens_head_projection",),
-    "max_entropy": ("lens_head_projection",),
-    "input_rephrasing": ("rephrase_question", "rephrase_multimodal"),
-}
-"""Attacks of whose kind the defence's own training samples or layers are; the attacks' own prompts are never trained on."""
 AXES = {"rephrase_question": "question", "rephrase_image": "picture", "rephrase_multimodal": "both"}
 LEVELS = ("easy", "medium", "hard")
-LOST = "delta_accuracy"
-SCORED = (("rewrite_score", "forget"), (LOST, "neighbour_question"), (LOST, "neighbour_image"), (LOST, "retain"))
-"""Metric and set of what an edit did and cost."""
-
-
-class Way(NamedTuple):
-    """An attack, and the level of its disguises where it has some."""
-
-    attack: str
-    level: str | None
-
-
-class Extraction:
-    """A finished run of single facts; shares are over the facts that vanilla knows, all resampled together.
-
-    Args:
-        found: column that says when an answer counts as found, its first token by default.
-        among: leave out all other facts.
-
-    Attributes:
-        defences: its methods, in order.
-        facts: known facts.
-    """
-
-    def __init__(self, folder: Path, *, found: str = FIRST_TOKEN, among: Collection[str] | None = None) -> None:
-        self.found = found
-        self.folder = RunFolder(folder)
-        self.experiment = self.folder.read_experiment()
-        self.defences = self.experiment.unlearn.methods
-        benchmark = load_experiment_benchmark(self.experiment)
-        gate = knowledge_gate(self.experiment, self.folder, benchmark, self.experiment.cells[0].request)
-        assert gate is not None
-        known = gate.facts.filter(pl.col("known") & ~pl.col("guessable"))["subject"].unique().sort().to_list()
-        self.facts: list[str] = [fact for fact in known if among is None or fact in among]
-        self._weights = np.vstack(
-            [np.ones((1, len(self.facts))), Resampler({"facts": self.facts}, draws=DRAWS, seed=0).weights("facts")]
-        )
-
-    def cell(self, method: str) -> Cell:
-        """The finished cell of a method or control."""
-        return next(cell for cell in self.experiment.cells if cell.method == method)
-
-    @cached_property
-    def controls(self) -> list[str]:
-        """What edits are compared with, gold where the run has one."""
-        there = {cell.method for cell in self.experiment.cells}
-        return [method for method in ("vanilla", "gold", "do_nothing") if method in there]
-
-    @cached_property
-    def ways(self) -> list[Way]:
-        """The attacks, in the order of the experiment."""
-        return [Way(one.name, one.graded) for one in self.experiment.attacks]
-
-    @cached_property
-    def _positions(self) -> dict[tuple[str, Way], Array]:
-        """Position of the answer among the candidates, [facts]; infinite where it is not there."""
-        found: dict[tuple[str, Way], Array] = {}
-        place = {fact: number for number, fact in enumerate(self.facts)}
-        for method in (*self.controls, *self.defences):
-            attacks = self.folder.attacks(self.cell(method))
-            assert attacks is not None
-            own = attacks.filter(pl.col("subject").is_in(self.facts) & ~pl.col("edit_id").fill_null("").str.contains("after"))
-            for way in self.ways:
-                rows = own.filter(pl.col("attack") == way.attack, pl.col("level").eq_missing(way.level))
-                positions = np.full(len(self.facts), np.nan)
-                for fact, position in rows.select("subject", self.found).iter_rows():
-                    positions[place[fact]] = np.inf if position is None else position
-                found[method, way] = positions
-        return found
-
-    def mean(self, per_fact: Array) -> Array:
-        """Mean over facts and its draws, [1 + draws]; facts without a value are left out."""
-        there = ~np.isnan(per_fact)
-        return weighted_means(np.where(there, per_fact, 0.0)[:, None], there[:, None].astype(float), self._weights)[:, 0]
-
-    def hits(self, method: str, way: Way, budget: int = BUDGET) -> Array:
-        """Whether the answer is among the first B candidates, [facts]."""
-        positions = self._positions[method, way]
-        return np.where(np.isnan(positions), np.nan, (positions <= budget).astype(float))
-
-    def success(self, method: str, way: Way) -> Array:
-        """AttackSuccess@B with its draws."""
-        return self.mean(self.hits(method, way))
-
-    def left(self, methods: Sequence[str], way: Way) -> Array:
-        """Of the facts that the attack found before the edit, the share it finds after it, averaged over methods."""
-        before = self.hits("vanilla", way)
-        return np.mean([self.mean(np.where(before == 1, self.hits(method, way), np.nan)) for method in methods], axis=0)
-
-    def over_attacks(self, method: str, ways: Sequence[Way]) -> Array:
-        """Mean success over attacks."""
-        return np.mean([self.success(method, way) for way in ways], axis=0)
-
-    def unlearned_rate(self, way: Way) -> float | None:
-        """Share of never-learned facts that the attack names."""
-        attacks = self.folder.attacks(self.cell(NEVER_LEARNED))
-        assert attacks is not None
-        rows = attacks.filter(pl.col("attack") == way.attack, pl.col("level").eq_missing(way.level))
-        return None if rows.is_empty() else float((rows[self.found] <= BUDGET).fill_null(False).mean())  # type: ignore[arg-type]
-
-    def value(self, method: str, metric: str, set: str) -> tuple[float, float, float]:
-        """One number of the results with its interval, over the known facts."""
-        plain = pl.all_horizontal(pl.col("group", "level", "baseline").is_null())
-        rows = self.folder.results().filter(plain, cell=self.cell(method).id, metric=metric, set=set, gated=True, n_edits=1)
-        return rows.select("value", "ci_low", "ci_high").row(0)
-
-    def curve(self, method: str) -> dict[int, float]:
-        """Layer -> share of answers that its distribution ranks among the first B."""
-        rows = self.folder.results().filter(
-            pl.col("layer").is_not_null(),
-            pl.all_horizontal(pl.col("group", "baseline").is_null()),
-            cell=self.cell(method).id,
-            metric="attack_success",
-            budget=BUDGET,
-            gated=True,
-        )
-        return {int(layer): float(value) for layer, value in rows.select("layer", "value").iter_rows()}
-
-
-def main_ways(study: Extraction) -> list[Way]:
-    """Every attack once: those by disguises at their hardest level."""
-    return [way for way in study.ways if way.level in (None, "hard")]
+PARTS = ("disguises", "defences", "whole", "best", "damage", "unseen", "layers")
+"""Tables of one run."""
+STRENGTH_PARTS = ("strengths", "comparison")
+"""Tables of runs at several strengths."""
 
 
 def after(study: Extraction, way: Way) -> Array:
@@ -192,15 +72,12 @@ def disguise_table(study: Extraction) -> str:
 
 
 def defence_table(study: Extraction) -> str:
-    """(b) Each defence against each attack; a dagger where the defence was trained against that kind of attack."""
+    """(b) Each defence against each attack, marked as `trained_against` says."""
     ways = main_ways(study)
     rows = []
     for method in (*study.controls, *study.defences):
         values = [study.success(method, way) for way in ways]
-        marked = [
-            percent(value) + (" †" if way.attack in TRAINED_AGAINST.get(method, ()) else "")
-            for value, way in zip(values, ways, strict=True)
-        ]
+        marked = [percent(value) + mark(study, method, way) for value, way in zip(values, ways, strict=True)]
         worst = max(range(len(ways)), key=lambda number: values[number][0])
         rows.append([method, *marked, percent(np.mean(values, axis=0)), ways[worst].attack])
     never = [study.unlearned_rate(way) for way in ways]
@@ -209,6 +86,36 @@ def defence_table(study: Extraction) -> str:
         [NEVER_LEARNED, *("" if rate is None else f"{100 * rate:.0f}" for rate in never), f"{100 * np.mean(told):.0f}", ""]
     )
     return markdown(["", *(way.attack for way in ways), "mean", "worst"], rows)
+
+
+def mark(study: Extraction, method: str, way: Way) -> str:
+    """Whether a defence was trained against an attack; nothing for a control."""
+    if method not in study.defences:
+        return ""
+    attack = dict(zip(study.ways, study.experiment.attacks, strict=True))[way]
+    return MARKS[trained_against(study.experiment.plan(method).method, attack, study.attacked()[0], blocks=study.blocks)]
+
+
+def best_table(*counted: Extraction) -> str:
+    """(b) The defence that leaves least, on average over attacks and to the worst of them, against every other one.
+
+    The best one is chosen on the facts that it is tested on. The worst attack is chosen in every draw anew, for each defence.
+    """
+    tests: list[tuple[list[str], Array]] = []
+    for study in counted:
+        ways = main_ways(study)
+        for title, over in (("mean of attacks", study.over_attacks), ("worst attack", study.worst)):
+            at = {method: over(method, ways) for method in study.defences}
+            best = min(at, key=lambda method: at[method][0])
+            others = sorted((method for method in at if method != best), key=lambda method: at[method][0])
+            tests += [
+                ([study.counts, title, f"{best} {percent(at[best])}", f"{other} {percent(at[other])}"], at[best] - at[other])
+                for other in others
+            ]
+    adjusted = holm([p_value(difference) for _, difference in tests])
+    rows = [[*about, percent(d, signed=True), f"{p:.4f}"] for (about, d), p in zip(tests, adjusted, strict=True)]
+    heading = ["found is", "by", "best", "other", "best - other, points", "p, Holm"]
+    return f"{len(counted[0].facts)} facts.\n\n{markdown(heading, rows)}"
 
 
 def damage_table(studies: Mapping[str, Extraction]) -> str:
@@ -240,72 +147,103 @@ def where_it_crosses(points: Sequence[tuple[float, Array]], level: float) -> Arr
     return next((beside for value, beside in ordered if value == level), None)
 
 
-def comparison_table(*counted: Mapping[str, Extraction]) -> str:
-    """Internal-state defences minus the others in mean success: at each strength, at equal rewrite score and equal damage."""
-    tests = [test for studies in counted for test in _comparisons(studies)]
+def tuned_levels(model: str, methods: Sequence[str], record: Path = TUNED) -> dict[tuple[str, str], float]:
+    """Rewrite score and damage at which strengths are compared: medians of what the frozen settings did on tuning facts.
+
+    Args:
+        model: whose settings.
+        methods: the defences.
+        record: every try of the search.
+    """
+    tries = json.loads(record.read_text())["tries"]
+    chosen: list[Mapping[str, Any]] = [
+        next(one for one in tries[method] if one["settings"] == dict(tuned(model, method))) for method in methods
+    ]
+    return {key: median(one[name] for one in chosen) for key, name in TUNED_SCORES.items()}
+
+
+def comparison_table(levels: Mapping[tuple[str, str], float], *counted: Mapping[str, Extraction]) -> str:
+    """Internal-state defences minus the others in mean success: at each strength, at equal rewrite score and equal damage.
+
+    Args:
+        levels: metric and set -> the value at which defences are compared; one that reaches it at no strength is left out.
+        counted: strength -> its run, for each way to count.
+    """
+    tests = [test for studies in counted for test in _comparisons(levels, studies)]
     adjusted = holm([p_value(difference) for *_, difference in tests])
     return markdown(
-        ["found is", "at", "internal - output, points", "p, Holm"],
-        [[found, at, percent(d, signed=True), f"{p:.4f}"] for (found, at, d), p in zip(tests, adjusted, strict=True)],
+        ["found is", "at", "left out, and what its strengths reach", "internal - output, points", "p, Holm"],
+        [[*about, percent(d, signed=True), f"{p:.4f}"] for (*about, d), p in zip(tests, adjusted, strict=True)],
     )
 
 
-def _comparisons(studies: Mapping[str, Extraction]) -> list[tuple[str, str, Array]]:
+def _comparisons(
+    levels: Mapping[tuple[str, str], float], studies: Mapping[str, Extraction]
+) -> list[tuple[str, str, str, Array]]:
     every = list(studies.values())
-    output = [method for method in every[0].defences if method not in INTERNAL]
-    found = "the first token" if every[0].found == FIRST_TOKEN else "the whole answer"
-    tests: list[tuple[str, str, Array]] = []
+    found, sides = every[0].counts, (INTERNAL, tuple(name for name in every[0].defences if name not in INTERNAL))
+    tests: list[tuple[str, str, str, Array]] = []
     for strength, study in studies.items():
-        ways = main_ways(study)
-        inner = np.mean([study.over_attacks(method, ways) for method in INTERNAL], axis=0)
-        tests.append(
-            (found, f"strength {strength}", inner - np.mean([study.over_attacks(method, ways) for method in output], axis=0))
-        )
-    for metric, set in (SCORED[0], SCORED[-1]):
-        level = float(np.median([studies["tuned"].value(method, metric, set)[0] for method in every[0].defences]))
-        inside = [at_equal(every, method, metric, set, level) for method in INTERNAL]
-        outside = [at_equal(every, method, metric, set, level) for method in output]
-        there = [[one for one in side if one is not None] for side in (inside, outside)]
-        if all(there):
-            title = f"{metric} = {level:.2f} ({len(there[0])} against {len(there[1])} defences reach it)"
-            tests.append((found, title, np.mean(there[0], axis=0) - np.mean(there[1], axis=0)))
+        inner, output = (np.mean([study.over_attacks(method, main_ways(study)) for method in side], axis=0) for side in sides)
+        tests.append((found, f"strength {strength}", "", inner - output))
+    for (metric, set), level in levels.items():
+        at = {method: at_equal(every, method, metric, set, level) for side in sides for method in side}
+        inside, outside = ([share for method in side if (share := at[method]) is not None] for side in sides)
+        missing = [f"{name} ({_reached(every, name, metric, set)})" for name, share in at.items() if share is None]
+        if inside and outside:
+            difference = np.mean(inside, axis=0) - np.mean(outside, axis=0)
+            title = f"{metric} = {level:.3f}, {len(inside)} against {len(outside)}"
+            tests.append((found, title, ", ".join(missing), difference))
     return tests
 
 
-def layer_table(study: Extraction, tuning: Extraction) -> str:
-    """An attacker who reads one layer: the best on tuning facts, of all layers and of those the defence did not see."""
-    rows = []
-    for method in ("vanilla", *study.defences):
-        known, found = tuning.curve(method), study.curve(method)
-        depth = max(known)
-        best = max(known, key=lambda layer: known[layer])
-        unseen = max((layer for layer in known if layer <= depth - max(1, round(depth / 3))), key=lambda layer: known[layer])
-        rows.append([method, str(best), f"{100 * found[best]:.0f}", str(unseen), f"{100 * found[unseen]:.0f}"])
-    return markdown(["", "best layer on tuning facts", "success there", "best unseen layer", "success there"], rows)
+def _reached(studies: Sequence[Extraction], method: str, metric: str, set: str) -> str:
+    values = sorted(study.value(method, metric, set)[0] for study in studies)
+    return f"{values[0]:.3f} to {values[-1]:.3f}"
+
+
+def reading_tables(counted: Sequence[Extraction], tuning: Path | None) -> str:
+    """White-box attacks on other layers: those that no loss has read or, with a tuning run, the best one there."""
+    read = token_reader(load_model(counted[0].experiment.model))
+    tables = []
+    for study in counted:
+        readings = LensReadings(study, read)
+        if tuning is None:
+            choices = unseen_choices(readings)
+        else:
+            choices = adaptive_choices(readings, LensReadings(Extraction(tuning, found=study.found), read))
+        tables.append(layer_table(readings, choices))
+    return "\n\n".join(tables)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--strengths", type=Path, nargs="*", default=[])
-    parser.add_argument("--tuning", type=Path)
+    parser.add_argument("--strengths", type=Path, nargs="*", default=[], help="runs at other strengths, last word a name")
+    parser.add_argument("--tuning", type=Path, help="a run on tuning facts")
+    parser.add_argument("--parts", nargs="+", choices=(*PARTS, *STRENGTH_PARTS), help="fill these tables alone")
     parser.add_argument("--page", type=Path, default=Path(__file__).parents[1] / "docs/studies/extraction.md")
     arguments = parser.parse_args()
+    usual = STRENGTH_PARTS if arguments.strengths else [part for part in PARTS if part != "layers" or arguments.tuning]
+    chosen = arguments.parts or usual
+    if "layers" in chosen and arguments.tuning is None:
+        parser.error("part layers needs a run on tuning facts; give it by --tuning, or leave the part out")
     folders = {"tuned": arguments.run} | {folder.name.rpartition("-")[2]: folder for folder in arguments.strengths}
-    studies = {name: Extraction(folder) for name, folder in folders.items()}
-    study, whole = studies["tuned"], {name: Extraction(folder, found=WHOLE_ANSWER) for name, folder in folders.items()}
-    if arguments.strengths:
-        parts = {"strengths": damage_table(studies), "comparison": comparison_table(studies, whole)}
-    else:
-        parts = {
-            "disguises": disguise_table(study),
-            "defences": defence_table(study),
-            "whole": defence_table(whole["tuned"]),
-            "damage": damage_table(studies),
-        }
-    if arguments.tuning is not None:
-        parts["layers"] = layer_table(study, Extraction(arguments.tuning))
-    fill(arguments.page, parts)
+    studies, whole = ({name: Extraction(folder, found=column) for name, folder in folders.items()} for column in FOUND.values())
+    counted = (studies["tuned"], whole["tuned"])
+    study = counted[0]
+    made: dict[str, Callable[[], str]] = {
+        "disguises": lambda: disguise_table(study),
+        "defences": lambda: defence_table(study),
+        "whole": lambda: defence_table(counted[1]),
+        "best": lambda: best_table(*counted),
+        "damage": lambda: damage_table(studies),
+        "unseen": lambda: reading_tables(counted, None),
+        "layers": lambda: reading_tables(counted, arguments.tuning),
+        "strengths": lambda: damage_table(studies),
+        "comparison": lambda: comparison_table(tuned_levels(study.experiment.model, study.defences), studies, whole),
+    }
+    fill(arguments.page, {part: made[part]() for part in chosen})
 
 
 if __name__ == "__main__":

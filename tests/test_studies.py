@@ -12,7 +12,6 @@ STUDIES = Path(__file__).parent.parent / "studies"
 sys.path.insert(0, str(STUDIES))
 
 import answers  # noqa: E402
-import extraction  # noqa: E402
 import modality  # noqa: E402
 import survives  # noqa: E402
 from matched import at_retain  # noqa: E402
@@ -122,39 +121,3 @@ def test_pages_are_filled_between_markers_only(tmp_path: Path) -> None:
     assert page.read_text() == "Before\n<!-- table -->\n| new \\1 |\n<!-- end table -->\nAfter\n"
     with pytest.raises(ValueError, match="no markers <!-- other -->"):
         fill(page, {"other": "x"})
-
-
-class Made(extraction.Extraction):
-    """Four facts, two attacks and their positions of the answer, in place of a run's files."""
-
-    def __init__(self, positions: dict[str, list[float]], damage: float = 0.0) -> None:
-        self.found, self.damage = extraction.FIRST_TOKEN, damage
-        self.facts = ["a", "b", "c", "d"]
-        self._weights = np.array([[1.0, 1, 1, 1], [4.0, 0, 0, 0]])
-        ways = [extraction.Way("lens", None), extraction.Way("rephrase_question", "hard")]
-        vars(self)["ways"] = [*ways, extraction.Way("rephrase_question", "easy")]
-        vars(self)["_positions"] = {(method, way): np.array(row) for method, row in positions.items() for way in ways}
-        self.defences = tuple(method for method in positions if method != "vanilla")
-
-    def value(self, method: str, metric: str, set: str) -> tuple[float, float, float]:
-        return self.damage, self.damage, self.damage
-
-
-def test_shares_of_found_facts_and_of_those_found_before() -> None:
-    study = Made({"vanilla": [1, 20, 21, np.inf], "erased": [3, np.inf, 2, np.nan]})
-    lens = study.ways[0]
-    np.testing.assert_allclose(study.success("vanilla", lens), [0.5, 1.0])
-    # The fourth fact was never attacked after the edit.
-    np.testing.assert_allclose(study.success("erased", lens), [2 / 3, 1.0])
-    # Of a and b, which vanilla tells within 20, the edit leaves a.
-    np.testing.assert_allclose(study.left(["erased"], lens), [0.5, 1.0])
-    assert [way.level for way in extraction.main_ways(study)] == [None, "hard"]
-
-
-def test_success_where_strengths_reach_equal_damage() -> None:
-    """A quarter of the way from 3 of 4 facts at 2 % damage to 1 of 4 at 10 %."""
-    weak = Made({"vanilla": [1, 1, 1, 1], "erased": [1, 1, 1, np.inf]}, damage=0.02)
-    strong = Made({"vanilla": [1, 1, 1, 1], "erased": [1, np.inf, np.inf, np.inf]}, damage=0.10)
-    found = extraction.at_equal([strong, weak], "erased", *extraction.SCORED[-1], 0.04)
-    np.testing.assert_allclose(found, [0.75 - 0.25 * 0.5, 1.0])
-    assert extraction.at_equal([strong, weak], "erased", *extraction.SCORED[-1], 0.2) is None
