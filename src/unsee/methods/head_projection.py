@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from unsee.errors import ConfigError
-from unsee.methods.lens_defence import LensDefence, LensReader, at_tokens
+from unsee.methods.lens_defence import LensDefence, LensReader, at_ids, at_tokens
 from unsee.methods.losses import token_mean
 from unsee.models.prompts import LossMask
 
@@ -63,24 +63,32 @@ class HeadProjection(LensDefence):
         terms = self.retain_terms(model, reference, retain)
         if forget is None:
             return terms
-        erasure, logits, part = self.read(model, forget)
-        values = logits.log_softmax(-1)
-        values = values if self.scale == "log" else values.exp()
-        k = fitting_k(self.name, self.k, values.shape[-1])
-        target = part.target.to(values.device).expand(values.shape[0], -1)[:, :, None]
-        answer = values.gather(2, target)[:, :, 0]
-        above = (answer - self._kth_other(values, target, k) + self.margin).relu().mean(0)
+        erasure, logprobs, answer, part = self.read(model, forget)
+        k = fitting_k(self.name, self.k, logprobs.shape[-1])
+        target = part.target.to(logprobs.device)
+        above = (self._scaled(answer) - self._scaled(kth_other(logprobs, target, k)) + self.margin).relu().mean(0)
         terms |= erasure | {"margin": self.margin_weight * token_mean(above, part)}
         if self.bottom_weight:
-            below = (self._kth_other(values, target, k, largest=False) - answer + self.margin).relu().mean(0)
+            lowest = kth_other(logprobs, target, k, largest=False)
+            below = (self._scaled(lowest) - self._scaled(answer) + self.margin).relu().mean(0)
             terms["bottom"] = self.bottom_weight * token_mean(below, part)
         return terms
 
-    @staticmethod
-    def _kth_other(values: Tensor, target: Tensor, k: int, *, largest: bool = True) -> Tensor:
-        """k-th largest or smallest value among all tokens but the answer, [layers, edges]."""
-        last = -float("inf") if largest else float("inf")
-        return values.scatter(2, target, last).topk(k, dim=-1, largest=largest).values[:, :, -1]
+    def _scaled(self, logprobs: Tensor) -> Tensor:
+        return logprobs if self.scale == "log" else logprobs.exp()
+
+
+def kth_other(logprobs: Tensor, target: Tensor, k: int, *, largest: bool = True) -> Tensor:
+    """k-th largest or smallest value among all tokens but the answer, [layers, edges].
+
+    Args:
+        logprobs: [layers, edges, vocabulary].
+        target: [edges], the answer's tokens.
+    """
+    best = logprobs.detach().topk(k + 1, dim=-1, largest=largest).indices
+    # Where the answer is one of the first k, the next one moves up.
+    place = k - 1 + (best[:, :, :k] == target[:, None]).any(-1).long()
+    return at_ids(logprobs, best.gather(2, place[:, :, None])[:, :, 0])
 
 
 @dataclass(frozen=True)

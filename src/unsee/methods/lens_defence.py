@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from unsee.errors import ConfigError
 from unsee.methods.base import Need
@@ -84,6 +84,22 @@ class LensReader(Edit):
         return super().apply(model, forget, retain)
 
 
+class LensReading(NamedTuple):
+    """What a loss on hidden layers reads.
+
+    Attributes:
+        terms: the erasure term, where it has a weight.
+        logprobs: [layers, edges, vocabulary], by the logit lens after each layer.
+        answer: [layers, edges], those of the answer's own tokens.
+        part: the batch with those edges alone.
+    """
+
+    terms: dict[str, Tensor]
+    logprobs: Tensor
+    answer: Tensor
+    part: Batch
+
+
 @dataclass(frozen=True)
 class LensDefence(LensReader, FactErasure):
     """Base of the corrected defences on hidden layers: their term is added to p(y | x)."""
@@ -105,17 +121,29 @@ class LensDefence(LensReader, FactErasure):
     def layers_of(self, count: int) -> tuple[int, ...]:
         return last_third(count) if self.layers is None else self.layers
 
-    def read(self, model: Model, batch: Batch) -> tuple[dict[str, Tensor], Tensor, Batch]:
-        """One pass: the erasure term where it has a weight, logits [layers, edges, vocabulary] and the batch of those edges."""
-        from unsee.methods.losses import gathered
+    def read(self, model: Model, batch: Batch) -> LensReading:
+        """One pass: the erasure term where it has a weight, and what the layers say.
 
+        The vocabulary is normed once and values are gathered over all layers at once: every other view of a tensor this large
+        would cost a gradient of its size.
+        """
         lens = self.lens_of(model)
         layers = self.layers_of(lens.layers)
         read = layers if lens.layers in layers else (*layers, lens.layers)
-        logits = lens.logits(batch, read)
+        logprobs = lens.logits(batch, read).log_softmax(-1)
+        answer = at_ids(logprobs, batch.target.to(logprobs.device)[None])
         terms = {}
         if self.erasure_weight:
-            own = gathered(logits[read.index(lens.layers)], batch)
-            terms["erasure"] = self.erasure_weight * self.probability(own, batch)
+            terms["erasure"] = self.erasure_weight * self.probability(answer[read.index(lens.layers)], batch)
+        if read != layers:
+            logprobs, answer = logprobs[:-1], answer[:-1]
+        if self.tokens == "all":
+            return LensReading(terms, logprobs, answer, batch)
         keep, part = at_tokens(batch, self.tokens)
-        return terms, logits[: len(layers), keep.to(logits.device)], part
+        keep = keep.to(logprobs.device)
+        return LensReading(terms, logprobs[:, keep], answer[:, keep], part)
+
+
+def at_ids(values: Tensor, ids: Tensor) -> Tensor:
+    """What stands at one token each, [layers, edges, vocabulary] at [layers or 1, edges] -> [layers, edges]."""
+    return values.gather(2, ids.expand(values.shape[:2])[:, :, None])[:, :, 0]

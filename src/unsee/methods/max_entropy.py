@@ -37,8 +37,8 @@ class MaxEntropy(LensDefence):
         terms = self.retain_terms(model, reference, retain)
         if forget is None:
             return terms
-        erasure, logits, part = self.read(model, forget)
-        return terms | erasure | {"entropy": -self.entropy_weight * token_mean(entropy(logits).mean(0), part)}
+        erasure, logprobs, _, part = self.read(model, forget)
+        return terms | erasure | {"entropy": -self.entropy_weight * token_mean(entropy(logprobs).mean(0), part)}
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class MaxEntropyOfficial(LensReader):
         _, last = at_tokens(forget, "last")
         lens = self.lens_of(model)
         layers = self.layers_of(lens.layers)
-        return {"entropy": -token_mean(entropy(lens.logits(last, layers)).mean(0), last)}
+        logprobs = lens.logits(last, layers).log_softmax(-1)
+        return {"entropy": -token_mean(entropy(logprobs).mean(0), last)}
 
 
-def entropy(logits: Tensor) -> Tensor:
-    """Entropy in nats, [..., vocabulary] -> [...]."""
-    logprobs = logits.log_softmax(-1)
+def entropy(logprobs: Tensor) -> Tensor:
+    """Entropy in nats of log-probabilities, [..., vocabulary] -> [...]."""
     return -(logprobs.exp() * logprobs).sum(-1)
