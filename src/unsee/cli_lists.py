@@ -10,7 +10,7 @@ import tyro
 
 from unsee.command_line import DONE, FAILED, Bits, Count, File, Flag, NameOrFolder, Share, TestImage, console, say
 from unsee.errors import ConfigError, DataError
-from unsee.files import refuse_used
+from unsee.files import refuse_used, write_json
 from unsee.models.checkpoints import Dtype
 
 
@@ -22,6 +22,7 @@ def check_data(
     test_image: TestImage = None,
     hub: Flag = False,
     skip_invalid: Flag = False,
+    out: File = None,
 ) -> int:
     """Read every row and picture of a benchmark, a folder or one file, count them and say what is wrong.
 
@@ -34,9 +35,12 @@ def check_data(
         test_image: which of the three pictures of a test question of mllmu-bench are counted; all by default.
         hub: download mllmu-bench unless it is on this machine.
         skip_invalid: go on at rows of official files that cannot be used, and list them all.
+        out: also write every finding, and the ids of all rows that were left out, into this JSON file.
     """
+    import warnings
+
     from unsee.benchmarks import load_benchmark
-    from unsee.benchmarks.data_report import data_report, print_report, samples_report
+    from unsee.benchmarks.data_report import data_report, print_report, samples_report, whole_report
     from unsee.benchmarks.jsonl import read_jsonl
 
     path = Path(data)
@@ -47,11 +51,17 @@ def check_data(
     else:
         given = {"test_image": test_image, "hub": hub or None, "skip_invalid": skip_invalid or None}
         options = {key: value for key, value in given.items() if value is not None}
-        report = data_report(load_benchmark(path if path.is_dir() else data, **options), ratio=forget_ratio, seed=seed)
+        with warnings.catch_warnings(action="ignore"):  # the report says it
+            loaded = load_benchmark(path if path.is_dir() else data, **options)
+        report = data_report(loaded, ratio=forget_ratio, seed=seed)
         asked = sum(count.asked for count in report.counts)
         say(f"{report.name}: {report.subjects:,} subjects, fingerprint {report.fingerprint[:12]}")
         say(f"training: {report.training.total():,} questions; evaluation: {asked:,}")
+    if out is not None:
+        write_json(out, whole_report(report))
     print_report(report, console())
+    if out is not None:
+        say(f"all findings: {out}")
     return DONE if report.ok else FAILED
 
 

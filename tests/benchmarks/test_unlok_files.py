@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 import warnings
@@ -17,6 +18,7 @@ from unlok_fixture import FORGET_FILE, RETAIN_FILE, VALID_FILE, of, rewrite
 from unsee.benchmarks import load_benchmark
 from unsee.benchmarks.data_report import data_report
 from unsee.benchmarks.unlok_vqa import UnlokVqa
+from unsee.benchmarks.unlok_vqa.rows import NO_NEIGHBOURS, NO_SUBJECT
 from unsee.cli import main
 from unsee.errors import ConfigError, DataError
 
@@ -70,6 +72,11 @@ WRONG: dict[str, tuple[Spoil, str]] = {
     "answers missing": (in_row(0, loc_ans=["Air"]), "loc has 2 questions, loc_ans 1 answers"),
     "no such alternate": (in_row(0, neigh_idx=[2]), "neigh_idx names entry 2 of alt_ans, which has 2; positions count from 0"),
     "no alternate named": (in_row(0, neigh_idx=[]), "neigh_idx names no entry of alt_ans; write a list"),
+    "blank subject": (in_row(0, subject=" "), "row 0 (ID 2): its subject is empty; name the part of the question (src)"),
+    "no neighbours named": (
+        in_row(0, loc=None),
+        "row 0 (ID 2): has no list of neighbour questions (loc); give some, or write []",
+    ),
     "no text": (in_row(0, src=7), "src holds '7' where a text belongs; put it in quotes"),
     "no list": (in_row(0, rephrase="Dog?"), "rephrase is no list; write [...]"),
     "half a character": (in_row(0, src="What \ud800 is it?"), "src holds half a character"),
@@ -125,6 +132,8 @@ SKIPPED: dict[str, tuple[int, int]] = {
     "answer in its question": (5, 1),
     "the same id": (6, 1),
     "no such alternate": (5, 1),
+    "blank subject": (5, 1),
+    "no neighbours named": (5, 1),
     "original missing": (5, 1),
     "rephrased missing": (6, 1),
     "neighbour missing": (6, 1),
@@ -144,6 +153,35 @@ def test_faults_can_be_skipped_and_are_counted(own: Path, what: str) -> None:
     report = data_report(made)
     assert report.skipped == SKIPPED[what][1]
     assert not report.ok
+
+
+UNREAD = (
+    "left out as the published loader does: rows without subject: 1 (ID 10), rows without neigh_idx: 1 (ID 11), "
+    "rows with an empty loc: 1 (ID 12); `unsee data check OWN --out FILE` lists all"
+)
+
+
+def test_rows_that_the_published_loader_passes_over_are_named(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line in a run, the first ids in the terminal, every id in the file that `data check` writes; null is no key."""
+    with pytest.warns(UserWarning) as told:
+        made = load_benchmark(own)
+    assert isinstance(made, UnlokVqa) and made.left_out[NO_SUBJECT] == (10,)
+    assert [str(one.message).partition(": ")[2] for one in told] == [UNREAD.replace("OWN", str(own))]
+    assert main(["run", "--benchmark", "unlok-vqa", "--data", str(own), "--dry-run", "--out", str(tmp_path / "run")]) == 0
+    assert_one_line(capsys.readouterr().err, UNREAD.replace("OWN", str(own)))
+
+    more = [hand.row(id_, "thing", "What is it?", "Nothing", 99, loc=[], loc_ans=[]) for id_ in range(100, 107)]
+    rewrite(own, FORGET_FILE, lambda rows: rows.extend([*more, hand.row(107, "x", "y?", "z", 99) | {"subject": None}]))
+    rewrite(own, VALID_FILE, lambda ids: ids.extend(range(100, 108)))
+    assert main(["data", "check", str(own), "--out", str(tmp_path / "found.json")]) == 1, "it has a contradiction"
+    shown = capsys.readouterr()
+    assert "8   ID 12, 100, 101, 102, 103 and 3 more" in shown.out and not shown.err
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["left_out"][NO_NEIGHBOURS] == [12, *range(100, 107)] and found["left_out"][NO_SUBJECT] == [10, 107]
+    assert [one["where"] for one in found["findings"] if one["kind"] == "contradiction"] == ["3160, 3161, 3"]
+    assert found["skipped"] == 0 and not found["ok"]
 
 
 def test_a_missing_neighbour_picture_is_never_replaced(own: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from string import ascii_letters
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from unsee.attacks.base import BUDGETS
 from unsee.benchmarks.base import Benchmark
@@ -27,7 +27,7 @@ from unsee.benchmarks.mllmu_bench.facts import SINGLE_VALUED, agree
 from unsee.benchmarks.mllmu_bench.folder import ConfigCount
 from unsee.benchmarks.people import People
 from unsee.benchmarks.unlok_vqa import UnlokVqa
-from unsee.benchmarks.unlok_vqa.benchmark import PartCount
+from unsee.benchmarks.unlok_vqa.benchmark import PartCount, listed_ids
 from unsee.metrics.alarm import prior_only
 from unsee.metrics.frames import fact_of
 from unsee.metrics.normalise import tokens
@@ -89,6 +89,7 @@ class DataReport:
         pictures: set -> size in pixels -> pictures, each counted where it is met first.
         pools: answers of each attribute of facts about species, and what can be guessed of them.
         counted: what a benchmark refused, made or left out by its own rules, in words -> how often.
+        left_out: of those, what rows were left out for -> their ids.
     """
 
     name: str
@@ -103,6 +104,7 @@ class DataReport:
     findings: list[Finding] = field(default_factory=list)
     pools: Sequence[AnswerPool] = ()
     counted: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, Sequence[int]] = field(default_factory=dict)
     skipped: int = 0
 
     @property
@@ -131,6 +133,7 @@ def data_report(benchmark: Benchmark, *, ratio: float | None = None, seed: int =
     if isinstance(benchmark, UnlokVqa | ExtendedBenchmark):
         made.counted = benchmark.counted
     if isinstance(benchmark, UnlokVqa):
+        made.left_out = benchmark.left_out
         made.findings += [Finding("contradiction", where, text) for where, text in benchmark.contradictions]
     if isinstance(benchmark, Creatures):
         made.pools = answer_pools(benchmark.subjects, half=benchmark.half)
@@ -306,6 +309,20 @@ def _listed(said: Sequence[tuple[str, str]]) -> str:
     return " and ".join(f"{answer!r} ({where})" for answer, where in said[:4])
 
 
+def whole_report(report: DataReport) -> dict[str, Any]:
+    """What a terminal shows the first of, as JSON: every finding, and every id of a row that was left out."""
+    return {
+        "name": report.name,
+        "subjects": report.subjects,
+        "fingerprint": report.fingerprint,
+        "ok": report.ok,
+        "counted": dict(report.counted),
+        "left_out": {reason: list(ids) for reason, ids in report.left_out.items()},
+        "skipped": report.skipped,
+        "findings": [finding._asdict() for finding in report.findings],
+    }
+
+
 def print_report(report: DataReport, console: Console) -> None:
     """Tables for the terminal."""
     from rich.text import Text
@@ -335,7 +352,9 @@ def _tables(report: DataReport) -> Iterator[tuple[str, tuple[str, ...], _Rows]]:
         ]
         yield "Files", ("config", "files", "rows", "in the release"), rows
     if report.counted:
-        yield "Refused, made or left out", ("what", "times"), [(text, f"{n:,}") for text, n in report.counted.items()]
+        by_id = {reason: listed_ids(ids) for reason, ids in report.left_out.items()}
+        counted = [(text, f"{n:,}", *([by_id.get(text, "")] if by_id else [])) for text, n in report.counted.items()]
+        yield "Refused, made or left out", ("what", "times", "rows")[: 3 if by_id else 2], counted
     counts: list[tuple[str, ...]] = []
     for one in report.counts:
         expected = "-" if one.expected is None else f"{one.expected} + {one.expected}"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -26,7 +26,7 @@ from unsee.benchmarks.unlok_vqa.files import RELEASED_FORGET, FactFiles
 from unsee.benchmarks.unlok_vqa.levels import LEVELS, NEIGHBOUR_LEVELS, NEIGHBOURS, REPHRASED
 from unsee.benchmarks.unlok_vqa.pictures import Pictures
 from unsee.benchmarks.unlok_vqa.questions import PromptForm
-from unsee.benchmarks.unlok_vqa.rows import FactRow
+from unsee.benchmarks.unlok_vqa.rows import UNREAD, FactRow
 from unsee.errors import ConfigError, DataError
 from unsee.provenance import digest
 from unsee.sample import SetName
@@ -42,6 +42,12 @@ class PartCount(NamedTuple):
     files: int
     rows: int
     released: int | None
+
+
+def listed_ids(ids: Sequence[int], shown: int = 5) -> str:
+    """The first of some ids, and how many more there are."""
+    more = f" and {len(ids) - shown:,} more" if len(ids) > shown else ""
+    return f"ID {', '.join(map(str, ids[:shown]))}{more}"
 
 
 class UnlokVqa(AskedFacts[FactRow]):
@@ -104,6 +110,7 @@ class UnlokVqa(AskedFacts[FactRow]):
         self._options = (prompt, seed, skip_invalid)
         self._warned: set[str] = set()
         self.subjects = tuple(self._facts)
+        self._tell_unread()
 
     @property
     def skipped(self) -> tuple[Fault, ...]:
@@ -113,7 +120,13 @@ class UnlokVqa(AskedFacts[FactRow]):
     @property
     def counted(self) -> Mapping[str, int]:
         """What was refused, computed or left out by a rule, in words -> how often."""
-        return {text: count for text, count in (self._files.counted + self._asker.counted).items() if count}
+        of_files = {text: len(ids) for text, ids in self._files.left_out.items()}
+        return of_files | {text: count for text, count in self._asker.counted.items() if count}
+
+    @property
+    def left_out(self) -> Mapping[str, tuple[int, ...]]:
+        """Why rows, or parts of rows, were left out by a rule -> ids of the rows, each once, in the order of the files."""
+        return {text: tuple(dict.fromkeys(ids)) for text, ids in self._files.left_out.items()}
 
     @property
     def contradictions(self) -> tuple[tuple[str, str], ...]:
@@ -134,6 +147,14 @@ class UnlokVqa(AskedFacts[FactRow]):
             parts.append(PartCount(files.retain_file.name, 1, len(files.retain), None))
         folders = Counter(str(path.parent.relative_to(self.path)) for path in self._paths())
         return parts + [PartCount(folder, count, count, None) for folder, count in sorted(folders.items())]
+
+    def _tell_unread(self) -> None:
+        """Warn that rows are passed over because the published loader does."""
+        found = {text.partition(",")[0]: ids for text, ids in self.left_out.items() if text in UNREAD}
+        if found:
+            listed = ", ".join(f"{reason}: {len(ids):,} ({listed_ids(ids)})" for reason, ids in found.items())
+            text = f"{self._files.forget_file}: left out as the published loader does: {listed}"
+            warnings.warn(f"{text}; `unsee data check {self.path} --out FILE` lists all", stacklevel=3)
 
     def _paths(self) -> set[Path]:
         """Every picture in use."""

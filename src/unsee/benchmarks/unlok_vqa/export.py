@@ -377,7 +377,7 @@ class _Row:
         Raises:
             DataError: the loader would not take it.
         """
-        reader = RowReader(Path(FORGET_NAMES[0]), Faults(), deletable=lambda _: True, counted=Counter())
+        reader = RowReader(Path(FORGET_NAMES[0]), Faults(), deletable=lambda _: True, left_out={})
         row = reader.row(0, self._values | {"unsee": dict(notes)})
         if row is None or (self._fact.neighbour_images and row.neighbour_answer is None):
             raise DataError(f"sample {self._fact.edited.id}: its neighbour picture shows the answer that is deleted; change it")

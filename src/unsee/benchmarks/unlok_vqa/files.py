@@ -10,7 +10,6 @@ Only JSON is read. The release also has pickles; loading one runs code, so they 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -57,7 +56,7 @@ class FactFiles:
     Attributes:
         forget: facts to delete, in the order of the file.
         retain: facts to keep, none of which is to be deleted or asks the same about the same picture.
-        counted: what was left out, in words -> how often.
+        left_out: why rows, or parts of rows, were left out by a rule -> the rows' ids, one for each time.
         contradictions: (rows, what they disagree about).
 
     Raises:
@@ -67,7 +66,7 @@ class FactFiles:
     def __init__(self, path: Path, faults: Faults) -> None:
         self.path = path
         self.faults = faults
-        self.counted: Counter[str] = Counter()
+        self.left_out: dict[str, list[int]] = {}
         if not path.is_dir():
             raise DataError(f"there is no folder {path}; pass the folder that holds UnLOK-VQA's JSON files and pictures")
         self.forget_file = _forget_file(path)
@@ -81,7 +80,8 @@ class FactFiles:
             faults.add(self.valid_ids_file, f"id {id_}", text)
         self.forget = tuple(row for row in pool if valid is None or row.id in valid)
         beyond = [row for row in pool if valid is not None and row.id not in valid]
-        self.counted[BEYOND_LIST] += len(beyond)
+        if beyond:
+            self.left_out[BEYOND_LIST] = [row.id for row in beyond]
         if not self.forget:
             raise DataError(f"{self.forget_file} holds no fact to delete; check it and the list of valid ids")
         kept = self._rows(self.retain_file, lambda _: False)[0] if self.retain_file is not None else beyond
@@ -90,7 +90,7 @@ class FactFiles:
 
     def _rows(self, file: Path, deletable: Callable[[int], bool]) -> tuple[list[FactRow], frozenset[int]]:
         """Rows that can be used, and the ids of all rows."""
-        reader = RowReader(file, self.faults, deletable=deletable, counted=self.counted)
+        reader = RowReader(file, self.faults, deletable=deletable, left_out=self.left_out)
         read = json_rows_of(file, text_of(file), self.faults)
         rows = list(unique((reader.row(number, values) for number, values in read), self.faults))
         return rows, frozenset(reader.ids)
@@ -103,7 +103,7 @@ class FactFiles:
             if label is None:
                 yield row
             else:
-                self.counted[label] += 1
+                self.left_out.setdefault(label, []).append(row.id)
 
     @cached_property
     def digest(self) -> str:

@@ -8,7 +8,6 @@ exporter's and carries what the layout has no place for.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,8 @@ NEIGHBOUR_PREFIX = "nq question: "
 NO_SUBJECT = "rows without subject, left out as the published loader does"
 NO_INDEX = "rows without neigh_idx, left out as the published loader does"
 NO_NEIGHBOURS = "rows with an empty loc, left out as the published loader does"
+UNREAD = (NO_SUBJECT, NO_INDEX, NO_NEIGHBOURS)
+"""Why the published loader passes over a row."""
 BLANK_NEIGHBOURS = "neighbour questions without a question or an answer, left out"
 Value = TypeVar("Value")
 
@@ -126,17 +127,17 @@ class RowReader:
 
     Args:
         deletable: whether the row with an id is a fact to delete; of others only question, answer and alternates are read.
-        counted: where rows that the published loader leaves out are counted.
+        left_out: where ids go of rows that are left out by a rule, or something of which is, by reason.
 
     Attributes:
         ids: those of all rows met so far, usable or not.
     """
 
-    def __init__(self, file: Path, faults: Faults, *, deletable: Callable[[int], bool], counted: Counter[str]) -> None:
+    def __init__(self, file: Path, faults: Faults, *, deletable: Callable[[int], bool], left_out: dict[str, list[int]]) -> None:
         self.file = file
         self.faults = faults
         self.deletable = deletable
-        self.counted = counted
+        self.left_out = left_out
         self.ids: set[int] = set()
 
     def row(self, number: int, values: Any) -> FactRow | None:
@@ -149,11 +150,10 @@ class RowReader:
             self.faults.add(self.file, row_name(number, None), "has no whole number as id; give it the published one")
             return None
         self.ids.add(id_)
-        for key, label in (("subject", NO_SUBJECT), ("neigh_idx", NO_INDEX), ("loc", NO_NEIGHBOURS)):
-            # The published loader asks whether the keys subject and neigh_idx are there, and whether loc holds anything.
-            if self.deletable(id_) and (values.get(key) is None or (key != "neigh_idx" and not values[key])):
-                self.counted[label] += 1
-                return None
+        unread = _unread(values) if self.deletable(id_) else None
+        if unread is not None:
+            self.left_out.setdefault(unread, []).append(id_)
+            return None
         try:
             return self._fact(number, id_, values)
         except _Unusable as unusable:
@@ -185,18 +185,24 @@ class RowReader:
             )
         if contains(question, answer):
             raise _Unusable(f"its answer {answer!r} stands in its own question {question!r}; remove the row")
+        span = _text(values, "subject")
+        if not span:
+            raise _Unusable("its subject is empty; name the part of the question (src) that the question is about")
+        if values.get("loc") is None:
+            raise _Unusable("has no list of neighbour questions (loc); give some, or write [] to leave the row out")
         asked, answers = _texts(values, "loc"), _texts(values, "loc_ans")
         if len(asked) != len(answers):
             raise _Unusable(f"loc has {len(asked)} questions, loc_ans {len(answers)} answers; give each question one answer")
         pairs = zip(asked, answers, strict=True)
         neighbours = [(n, text.removeprefix(NEIGHBOUR_PREFIX).strip(), said) for n, (text, said) in enumerate(pairs)]
         kept = tuple((n, text, said) for n, text, said in neighbours if text and said)
-        self.counted[BLANK_NEIGHBOURS] += len(neighbours) - len(kept)
+        if len(kept) < len(neighbours):
+            self.left_out.setdefault(BLANK_NEIGHBOURS, []).extend([id_] * (len(neighbours) - len(kept)))
         objects = _texts(values, "objects_edit")
         return FactRow(
             id=id_,
             place=place,
-            span=_text(values, "subject"),
+            span=span,
             question=question,
             answer=answer,
             image_id=image_id,
@@ -204,7 +210,7 @@ class RowReader:
             neighbours=kept,
             alternates=alternates,
             neighbour=_index(values["neigh_idx"], len(alternates)),
-            object=objects[0] if objects else _text(values, "subject"),  # as the published loader does
+            object=objects[0] if objects else span,  # as the published loader does
             notes=notes,
         )
 
@@ -220,6 +226,16 @@ def unique(rows: Iterable[FactRow | None], faults: Faults) -> Iterator[FactRow]:
             yield row
         else:
             faults.add(row.place.file, row.name, f"row {first.number} has the same id; remove one of the two")
+
+
+def _unread(values: Mapping[str, Any]) -> str | None:
+    """Why the published loader passes over a row, if it does; it asks for two keys, and whether loc is empty."""
+    # Tables that were made of the release hold null where a row lacks a key.
+    if values.get("subject") is None:
+        return NO_SUBJECT
+    if values.get("neigh_idx") is None:
+        return NO_INDEX
+    return NO_NEIGHBOURS if values.get("loc") == [] else None
 
 
 class _Unusable(Exception):
