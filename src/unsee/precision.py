@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from unsee.training_options import TrainOptions
+
+
+def at_least_single(values: Tensor) -> Tensor:
+    """Values in fp32, those in double precision as they are."""
+    import torch
+
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def autocast(options: TrainOptions, device: torch.device) -> AbstractContextManager[Any]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from unsee.errors import ConfigError, TrainingError
 from unsee.memory_options import checkpointing, make_optimizer
-from unsee.precision import autocast
+from unsee.precision import at_least_single, autocast
 from unsee.training_data import Planned, TrainingData
 from unsee.training_options import TrainOptions
 
@@ -282,7 +282,7 @@ def _backward(
             loss: Tensor | None = None
             for name, values in terms.items():
                 side = side_of(method, name, values, *batches)
-                term = values.float().sum() * (counts[side] / sizes[side])
+                term = at_least_single(values).sum() * (counts[side] / sizes[side])
                 averages[name] = averages.get(name, 0.0) + term.item()
                 loss = term if loss is None else loss + term
             if loss is not None:

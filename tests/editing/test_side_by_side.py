@@ -56,7 +56,7 @@ def taught() -> Model:
 
 @pytest.fixture(scope="module")
 def exact(taught: Model) -> Model:
-    """The same in double precision (its logits are single precision all the same)."""
+    """The same in double precision."""
     model = copied(taught)
     model.network.double()
     return model
@@ -160,8 +160,7 @@ def test_facts_of_unequal_sizes(exact: Model, name: str, changes: dict[str, Any]
     """One to four questions a fact, so that epochs have several steps, steps several batches, and groups are mixed."""
     options = replace(OPTIONS, **changes)
     found = outcomes(exact, load_method(name), UNEVEN, 3, options=options)
-    # Packed rows come in another order, so that single precision logits may round the other way.
-    assert_equal(found, outcomes(exact, load_method(name), UNEVEN, 1, options=options), 1e-6)
+    assert_equal(found, outcomes(exact, load_method(name), UNEVEN, 1, options=options), EXACT)
 
 
 @pytest.mark.parametrize("retain_loss", ["kl", "nll"])
@@ -173,7 +172,7 @@ def test_retain_terms(exact: Model, made: type[Method], retain_loss: str, batch_
     options = replace(OPTIONS, batch_size=batch_size)
     found = outcomes(exact, method, UNEVEN, 3, retain=RETAIN, options=options)
     assert found["a"].report.terms is not None and len(found["a"].report.terms) >= 2
-    assert_equal(found, outcomes(exact, method, UNEVEN, 1, retain=RETAIN, options=options), 1e-6)
+    assert_equal(found, outcomes(exact, method, UNEVEN, 1, retain=RETAIN, options=options), EXACT)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +193,7 @@ def test_any_rank_and_layers(
     given: dict[str, Any] = {"retain": RETAIN, "scope": scope}
     found = outcomes(exact, load_method(name), UNEVEN, 3, **given)
     assert cuts == [expected]
-    assert_equal(found, outcomes(exact, load_method(name), UNEVEN, 1, **given), 1e-6)
+    assert_equal(found, outcomes(exact, load_method(name), UNEVEN, 1, **given), EXACT)
 
 
 def test_gradients_are_clipped_per_fact(exact: Model, monkeypatch: pytest.MonkeyPatch) -> None:

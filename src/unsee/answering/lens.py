@@ -97,7 +97,7 @@ def best(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     if tied.any():
         ordered = scores[tied].sort(dim=-1, descending=True, stable=True)
         values[tied], ids[tied] = ordered.values[:, :count], ordered.indices[:, :count]
-    assert values.dtype == torch.float32
+    assert values.dtype in (torch.float32, torch.float64)
     return ids, values
 
 
@@ -105,7 +105,7 @@ def read_lens(logits: Tensor, target: Tensor, side: LensSide) -> LensRows:
     """What is kept of one answer.
 
     Args:
-        logits: of the lens, [N + 1, answer tokens, vocabulary] in fp32, at the positions that predict the answer's tokens.
+        logits: of the lens, [N + 1, answer tokens, vocabulary] in fp32 at least, at the positions that predict its tokens.
         target: [answer tokens], ids of the answer.
     """
     scores = quantities(logits.softmax(-1))

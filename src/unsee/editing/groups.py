@@ -223,7 +223,7 @@ class Group:
 
     def _alike(self, found: _Said, alone: _Said, still: dict[Side, Tensor]) -> bool:
         """Whether two passes say the same, judged by what the adapters changed and by the network's precision."""
-        # Logits are single precision at best.
+        # Double precision only has to agree as single precision would: what is looked for is another function.
         eps = max(torch.finfo(self._computed_in()).eps, torch.finfo(torch.float32).eps)
         for side, values in alone.logprobs.items():
             allowed = _TOLERANCE * _largest(values - still[side]) + 4 * eps * _largest(values)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from unsee.errors import ConfigError
 from unsee.models.batches import Batch, collate
 from unsee.models.lora import decoder_blocks
+from unsee.precision import at_least_single
 
 if TYPE_CHECKING:
     from unsee.models.model import Model
@@ -90,8 +91,8 @@ class Lens:
         return torch.stack([streams[layer] for layer in layers])
 
     def unembed(self, streams: Tensor) -> Tensor:
-        """Final norm and unembedding of any part of the stream, [..., width] -> [..., vocabulary] in fp32."""
-        return self.model.base.get_output_embeddings()(self._norm(streams)).float()
+        """Final norm and unembedding of any part of the stream, [..., width] -> [..., vocabulary] in fp32 at least."""
+        return at_least_single(self.model.base.get_output_embeddings()(self._norm(streams)))
 
     @contextmanager
     def _reading(self, batch: Batch, layers: Sequence[int]) -> Iterator[dict[int, Tensor]]:
@@ -138,7 +139,9 @@ class Lens:
         made = self.unembed(last)
         # Half precision cannot agree to more than its own rounding.
         tolerance = max(TOLERANCE, 2 * torch.finfo(own.dtype).eps)
-        if made.shape != own.shape or not torch.allclose(made, own.float(), atol=tolerance, rtol=tolerance, equal_nan=True):
+        if made.shape != own.shape or not torch.allclose(
+            made, at_least_single(own), atol=tolerance, rtol=tolerance, equal_nan=True
+        ):
             raise _unavailable(model, "its logits are not its unembedding of the normed last block (they are scaled or capped)")
 
 

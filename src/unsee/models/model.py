@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from unsee.models.prompts import Prompter
+from unsee.precision import at_least_single
 
 if TYPE_CHECKING:
     from unsee.methods.base import Method
@@ -85,18 +86,18 @@ class Model:
         return int(self.base.config.get_text_config().max_position_embeddings)
 
     def answer_logits(self, batch: Batch) -> Tensor:
-        """Logits of every counted token, [edges, vocabulary] in fp32; other positions never reach the unembedding."""
+        """Logits of every counted token, [edges, vocabulary] in fp32 at least; other positions never reach the unembedding."""
         return batch.to(self.device).in_passes(self._pass_logits)
 
     def _pass_logits(self, batch: Batch) -> Tensor:
         if self._plain_head is False:
-            return self.network(**batch.inputs, use_cache=False).logits[batch.row, batch.position].float()
+            return at_least_single(self.network(**batch.inputs, use_cache=False).logits[batch.row, batch.position])
         hidden = self.base.model(**batch.inputs, use_cache=False).last_hidden_state[batch.row, batch.position]
         if self._plain_head is None:
             self._plain_head = self._head_is_plain(batch, hidden)
             if not self._plain_head:
                 return self._pass_logits(batch)
-        return self.base.get_output_embeddings()(hidden).float()
+        return at_least_single(self.base.get_output_embeddings()(hidden))
 
     @torch.no_grad()
     def _head_is_plain(self, batch: Batch, hidden: Tensor) -> bool:
@@ -106,7 +107,7 @@ class Model:
         return torch.allclose(head(hidden[:4]).float(), whole.float(), atol=1e-3, rtol=1e-3)
 
     def token_logprobs(self, batch: Batch) -> Tensor:
-        """Log-probability of every counted token, [edges] in fp32."""
+        """Log-probability of every counted token, [edges] in fp32 at least."""
         target = batch.target.to(self.device)
         return self.answer_logits(batch).log_softmax(-1).gather(1, target[:, None])[:, 0]
 
