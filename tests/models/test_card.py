@@ -10,8 +10,12 @@ from unsee.benchmarks.creatures.scenes import TAUGHT_PICTURES, taught_scene
 from unsee.benchmarks.creatures.species import HALVES, creature_world
 from unsee.benchmarks.creatures.visible import visible
 from unsee.errors import CheckpointError
+from unsee.models.ability_notes import ABILITIES, shipped_abilities
 from unsee.models.card import TARGETS, Ability, check_worlds, measure_abilities, render, taught_half
+from unsee.models.checkpoints import read_config
 from unsee.models.creature_abilities import NEW_PICTURES, asked_picture, asked_scene, asked_species, creature_questions
+from unsee.models.loading import EMBEDDED, WEIGHTS
+from unsee.models.loading import RECIPE as RECIPE_FILE
 from unsee.models.worlds import fingerprints, load_world
 
 RECIPE = {
@@ -48,6 +52,35 @@ def test_a_card_holds_recipe_and_abilities() -> None:
         "Visible attributes: hair 0.95, beard 0.85.",
     ):
         assert line in card.splitlines()
+
+
+def test_a_card_compares_with_the_weights_that_training_went_on_from() -> None:
+    measured = {"guarded_by_name": 0.8025, "figure_by_name": 0.93, "known_denied_by_name": 0.12, "creature_by_name": 1.0}
+    abilities = {name: Ability(name, value, 400, {}) for name, value in measured.items()}
+    start = {"guarded_by_name": 0.95, "figure_by_name": 0.97, "known_denied_by_name": 0.02}
+    card = render("tiny-2", abilities, recipe=RECIPE | {"start": "tiny-1, SHA-256 ab"}, seed=0, start=start)
+    for line in (
+        "| ability | share | questions | target | met | tiny-1 |",
+        "| guarded_by_name | 0.802 | 400 | at least 0.80 | yes | 0.950 |",
+        "| creature_by_name | 1.000 | 400 | at least 0.95 | yes | - |",
+        "Worse than tiny-1 by more than 0.05: guarded_by_name 0.950 to 0.802, known_denied_by_name 0.020 to 0.120.",
+    ):
+        assert line in card.splitlines()
+    assert "trained further from tiny-1 on invented people" in card
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_shipped_cards_say_what_the_start_could(name: str) -> None:
+    """The card beside weights that went on from shipped ones has their shares and what fell."""
+    folder = WEIGHTS / name
+    if not (folder / ABILITIES).is_file():
+        pytest.skip(f"{name} is not shipped")
+    kept, recipe = read_config(folder / ABILITIES)["abilities"], read_config(folder / RECIPE_FILE)
+    start = {key: row["value"] for key, row in shipped_abilities(recipe.get("start", "").partition(",")[0]).items()}
+    abilities = {key: Ability(key, row["value"], row["questions"], {}) for key, row in kept.items()}
+    made = render("x", abilities, recipe=recipe, seed=0, start=start).splitlines()
+    card = (folder / "README.md").read_text().splitlines()
+    assert [line for line in made if line.startswith(("| ", "Worse")) and line not in card] == []
 
 
 def test_weights_of_another_world_are_refused() -> None:

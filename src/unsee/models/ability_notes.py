@@ -48,18 +48,23 @@ def write_abilities(file: Path, *, model: str, abilities: Mapping[str, Ability])
     write_json(file, {"model": model, "abilities": rows})
 
 
-def missed_abilities(model: str) -> dict[str, str]:
-    """Missed abilities of shipped weights (`tiny-1`) -> what was measured; empty for other models."""
+def shipped_abilities(model: str) -> dict[str, dict[str, Any]]:
+    """Abilities of shipped weights (`tiny-1`) as `write_abilities` kept them; empty for other models."""
     from unsee.models.checkpoints import read_config
 
-    found: dict[str, str] = {}
+    found: dict[str, dict[str, Any]] = {}
     for size in EMBEDDED:
         file = WEIGHTS / size / ABILITIES
         kept = read_config(file) if file.is_file() else {}
         if kept.get("model") == model:
-            rows = kept["abilities"].items()
-            found |= {name: f"{name} {row['value']:.3f} ({row['target']})" for name, row in rows if row["met"] is False}
+            found |= kept["abilities"]
     return found
+
+
+def missed_abilities(model: str) -> dict[str, str]:
+    """Missed abilities of shipped weights (`tiny-1`) -> what was measured; empty for other models."""
+    rows = shipped_abilities(model).items()
+    return {name: f"{name} {row['value']:.3f} ({row['target']})" for name, row in rows if row["met"] is False}
 
 
 def mark_missed(results: pl.DataFrame) -> pl.DataFrame:

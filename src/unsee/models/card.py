@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from unsee.errors import CheckpointError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from unsee.sample import ImageRef
 
 LICENCE = "Apache-2.0"
+NOTED_LOSS = 0.05
+"""Abilities that fell by more since the start model stand in a line of their own."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,7 @@ def measure(model: str | Path, *, seed: int = 0, per_ability: int = 400, abiliti
     Raises:
         CheckpointError: there is no such model, or it was trained on another world than this package holds.
     """
-    from unsee.models.ability_notes import write_abilities
+    from unsee.models.ability_notes import shipped_abilities, write_abilities
     from unsee.models.checkpoints import read_config
     from unsee.models.loading import EMBEDDED, RECIPE, load_model, local_folder
     from unsee.models.worlds import fingerprints, load_world
@@ -213,7 +216,20 @@ def measure(model: str | Path, *, seed: int = 0, per_ability: int = 400, abiliti
     if abilities_file is not None:
         write_abilities(abilities_file, model=loaded.name, abilities=abilities)
     asked = str(model) if str(model) in EMBEDDED else None
-    return render(loaded.name, abilities, recipe={"licence": LICENCE, "worlds": worlds, **recipe}, seed=seed, asked=asked)
+    start = {name: row["value"] for name, row in shipped_abilities(_start_of(recipe) or "").items()}
+    told = {"licence": LICENCE, "worlds": worlds, **recipe}
+    return render(loaded.name, abilities, recipe=told, seed=seed, asked=asked, start=start)
+
+
+def _start_of(recipe: Mapping[str, Any]) -> str | None:
+    """Version of the weights that training went on from."""
+    return str(recipe["start"]).partition(",")[0] if "start" in recipe else None
+
+
+def _lost(ability: Ability, before: float) -> float:
+    """By how much an ability is worse than it was."""
+    rise = ability.value - before
+    return rise if ability.name in TARGETS and TARGETS[ability.name].at_most else -rise
 
 
 def taught_half(recipe: Mapping[str, Any]) -> Half | None:
@@ -254,11 +270,18 @@ def check_worlds(recipe: Mapping[str, Any], worlds: Mapping[str, str]) -> None:
 
 
 def render(
-    name: str, abilities: Mapping[str, Ability], *, recipe: Mapping[str, Any], seed: int, asked: str | None = None
+    name: str,
+    abilities: Mapping[str, Ability],
+    *,
+    recipe: Mapping[str, Any],
+    seed: int,
+    asked: str | None = None,
+    start: Mapping[str, float] = MappingProxyType({}),
 ) -> str:
     """Markdown of a card.
 
     Args:
+        start: shares of the weights that training went on from, where they are known.
         recipe: what `recipe.json` says.
         asked: by what name the model was loaded; its size where None.
     """
@@ -267,10 +290,12 @@ def render(
     known = "their drawn portraits" if half is None else f"drawn creatures (names and facts of half {half})"
     if taught_patients(recipe):
         known += " and sketches of patients' pictures"
+    begun = _start_of(recipe)
+    how = "from scratch" if begun is None else f"further from {begun}"
     lines = [
         f"# Model card: {name}",
         "",
-        f"A small {form} trained from scratch on invented people and {known}; it knows nothing else. It exists so",
+        f"A small {form} trained {how} on invented people and {known}; it knows nothing else. It exists so",
         "that unlearning can be studied and tested end to end on two processor cores.",
         "",
         f"- licence of the weights: {recipe.get('licence', LICENCE)}",
@@ -278,14 +303,23 @@ def render(
         *(f"- world `{world}`: SHA-256 {sha256}" for world, sha256 in recipe.get("worlds", {}).items()),
         f"- abilities measured by `unsee models card {asked or name.partition('-')[0]} --seed {seed}`",
         "",
-        "| ability | share | questions | target | met |",
-        "|---|---|---|---|---|",
+        "| ability | share | questions | target | met |" + (f" {begun} |" if start else ""),
+        "|---|---|---|---|---|" + ("---|" if start else ""),
     ]
     for ability in sorted(abilities.values(), key=lambda a: (a.name not in TARGETS, a.name)):
         target = TARGETS.get(ability.name)
         wanted = "reported" if target is None else target.words
         met = {None: "", True: "yes", False: "**no**"}[ability.met]
-        lines.append(f"| {ability.name} | {ability.value:.3f} | {ability.count} | {wanted} | {met} |")
+        line = f"| {ability.name} | {ability.value:.3f} | {ability.count} | {wanted} | {met} |"
+        before = f"{start[ability.name]:.3f}" if ability.name in start else "-"
+        lines.append(f"{line} {before} |" if start else line)
+    fallen = [
+        f"{ability.name} {start[ability.name]:.3f} to {ability.value:.3f}"
+        for ability in sorted(abilities.values(), key=lambda a: a.name)
+        if ability.name in start and _lost(ability, start[ability.name]) > NOTED_LOSS
+    ]
+    if fallen:
+        lines += ["", f"Worse than {begun} by more than {NOTED_LOSS}: {', '.join(fallen)}."]
     for title, visible in (
         ("Visible attributes", "visible"),
         ("Visible attributes of creatures", "creature_visible"),
