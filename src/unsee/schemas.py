@@ -85,8 +85,8 @@ ATTACKS = pl.Schema(
 which every token of the answer is among its position's candidates, and `hit_sequence` the one at which whole answers of its
 length, tried in order of the product of their tokens' ranks, include it; the three agree for answers of one token and for
 attacks by prompts, whose candidates are whole responses. The ledger counts what the attack may use: `prompts` x `samples` each
-x `tokens` each, or `layers` x `k` tokens of each. `refused` prompts held the answer and were not asked; `prompts` is 0 where that were all. `level` is null where
-an attack mixes levels, or has none.
+x `tokens` each, or `layers` x `k` tokens of each. `refused` prompts held the answer and were not asked; `prompts` is 0
+where all of them did. `level` is null where an attack mixes levels, or has none.
 """
 
 ADDED = frozenset({"layer_scores", "layer_top_scores", "answer_ids", "temperature", "top_p", "edit_id"})
