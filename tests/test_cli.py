@@ -128,7 +128,7 @@ def test_a_process_exits_the_same_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("lora", [["--lora", "none"], ["--lora=none"], ["--lora", "4"]], ids=" ".join)
 def test_none_may_be_written_small(place: Path, capsys: pytest.CaptureFixture[str], lora: list[str]) -> None:
-    forget = ["--forget", str(place / "people8/training.jsonl")]
+    forget = ["--method", "ga", "--forget", str(place / "people8/training.jsonl")]
     assert main(["unlearn", "--model", "m", *forget, *lora, "--dry-run"]) == 0
     assert "forget 32 questions" in capsys.readouterr().out
 
