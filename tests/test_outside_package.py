@@ -50,10 +50,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         modules={"louder_package.py": FILES["louder_package.py"]},
         pyproject=FILES["pyproject.toml"],
     )
-    benchmark = next(block.code for block in blocks(PAGE) if block.language == "toml" and "unsee.benchmarks" in block.code)
-    return install(
-        folder, package="towns-package", modules={"towns_package.py": FILES["towns_package.py"]}, pyproject=benchmark
-    )
+    for package in ("towns", "middle", "unsure"):
+        file = f"{package}_package.py"
+        points = next(code for language, code in blocks(PAGE) if language == "toml" and f'"{package}_package:' in code)
+        install(folder, package=f"{package}-package", modules={file: FILES[file]}, pyproject=points)
+    return folder
 
 
 def python(site: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -76,6 +77,33 @@ def test_the_method_is_listed(site: Path) -> None:
     listed = unsee(site, "list", "methods")
     assert listed.returncode == 0, listed.stderr
     assert any(line.split()[:1] == ["louder"] for line in listed.stdout.splitlines())
+
+
+def test_the_attack_and_the_defence_are_there(site: Path, workplace: Path) -> None:
+    """The attack looks into the middle of a model; the defence is listed beside the built-in ones."""
+    out = workplace / "attacked"
+    given = ("--data", "forget.jsonl", "--attack", "lens-middle", "--budget", "5", "--out", str(out))
+    done = unsee(site, "attack", "--model", "model", *given, cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    made = pl.read_parquet(out / "attacks.parquet").filter(attack="lens_middle")
+    assert made.height == 6 and set(made["layers"]) == {5}
+    listed = unsee(site, "list")
+    assert {"lens_middle", "unsure"} <= {line.split()[0] for line in listed.stdout.splitlines() if line.strip()}
+
+
+def test_the_attack_of_the_page_by_hand(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers 14 to 18 of 32 are 1 to 5 of 8; layers 1 and 2 say 0 3 2 1 and 3 0 1 2, and the deeper one is tried first."""
+    from unsee.answering.lens import read_lens
+    from unsee.attacks import load_attack
+
+    monkeypatch.syspath_prepend(str(site))
+    assert load_attack("lens_middle").chosen(8) == (1, 2, 3, 4, 5)  # type: ignore[attr-defined]
+    layers = torch.tensor([[0.25, 0.25, 0.25, 0.25], [0.4, 0.1, 0.2, 0.3], [0.3, 0.2, 0.1, 0.4], [0.1, 0.6, 0.2, 0.1]])
+    seen = read_lens(layers[:, None].log(), torch.tensor([2]), "top")
+    record = {"view": "lens", "answer_ids": [2]} | {f"layer_{name}": rows for name, rows in seen._asdict().items()}
+    found = load_attack("lens_middle", layers=[1, 2]).candidates(toy_samples()[0], [record], budget=3, read=str)
+    assert found.candidates == ("3", "0", "1") and found.hit is None and found.layers == 2
+    sys.modules.pop("middle_package", None)
 
 
 def test_the_benchmark_is_listed(site: Path) -> None:
