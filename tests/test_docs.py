@@ -122,6 +122,45 @@ def test_options_of_attacks() -> None:
     )
 
 
+def test_what_the_guide_to_attacks_and_defences_says_is_what_was_measured() -> None:
+    """The tables under `Which to choose` repeat numbers of the study; where it is run again they are to be written anew."""
+    page, study = read("docs/attacks.md"), read("docs/studies/extraction.md")
+
+    def measured(part: str) -> dict[str, dict[str, str]]:
+        rows = tables(re.findall(rf"<!-- {part} -->(.*?)<!-- end {part} -->", study, re.DOTALL)[0])[0]
+        return {row[""]: row for row in rows}
+
+    def number(cell: str) -> int:
+        return int(cell.split()[0])
+
+    first, whole, damage = (measured(part) for part in ("defences", "whole", "damage"))
+    guide = table(page, "defence", "trained against")
+    names = [str(re.search(r"`(\w+)`", row["defence"])[1]) for row in guide]  # type: ignore[index]
+    assert set(names) == {made.name for made in BUILT_IN if issubclass(made, Edit)}
+    for name, row in zip(names, guide, strict=True):
+        costs = [damage[name][f"lost, {where}"] for where in ("same picture", "neighbour pictures", "other facts")]
+        assert row["costs: same picture, neighbour pictures, other facts"] == ", ".join(str(number(cell)) for cell in costs)
+        left = (first[name]["mean"], whole[name]["mean"])
+        assert row["leaves: first token, whole answer"] == ", ".join(str(number(cell)) for cell in left)
+        against = [attack for attack in attack_names() if "\u2020" in first[name].get(attack, "")]
+        assert re.findall(r"`(\w+)`", row["trained against"]) == against
+    attackers = table(page, "attacker", "mean")
+    assert [bare(row["attacker"]) for row in attackers] == [made.name for made in ATTACKS]
+    for row in attackers:
+        found = [number(first[name][bare(row["attacker"])]) for name in names]
+        assert (int(row["least"]), int(row["most"])) == (min(found), max(found))
+        assert int(row["mean"]) == round(sum(found) / len(found))
+
+
+def test_every_known_defect_of_unlok_vqa_is_a_test() -> None:
+    """The test that a row names says in its docstring which defect it is about."""
+    rows = {row[""]: bare(row["test"]) for row in table(read("docs/unlok-vqa.md"), "published code", "here", "test")}
+    assert list(rows) == [*(f"N{number}" for number in range(1, 7)), *(f"E{number}" for number in range(1, 15))]
+    source = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    told = dict(re.findall(r'^def (test_\w+)\([^"]*?:\n    """((?:.|\n)*?)"""', source, re.MULTILINE))
+    assert [label for label, test in rows.items() if not told.get(test, "").startswith(f"{label}:")] == []
+
+
 def test_options_of_training_and_stop_rule() -> None:
     page = read("docs/methods.md")
     columns = {"unlearning": defaults(TrainOptions), "learning": defaults(LearnOptions)}

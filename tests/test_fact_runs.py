@@ -148,6 +148,19 @@ def test_do_nothing_is_vanilla_and_an_edit_is_not(done: Run, facts: Experiment) 
     assert (after["answer_logprob_sum"] > before["answer_logprob_sum"] + 0.01).all()
 
 
+def test_attacks_on_an_injected_error_look_for_the_true_answer(done: Run, facts: Experiment) -> None:
+    """E11: what every layer is read for are the answer's own tokens, in vanilla as after the edit."""
+    folder = RunFolder(done.folder)
+
+    def looked_for(method: str) -> dict[str, list[int]]:
+        records = folder.records(cell_of(facts, method))
+        assert records is not None
+        lens = records.filter(pl.col("view") == "lens", pl.col("set") == "forget")
+        return dict(lens.select("sample_id", "answer_ids").unique().iter_rows())
+
+    assert looked_for("error_injection") == looked_for("vanilla") != {}
+
+
 def test_results_hold_attacks_layers_and_damage(done: Run, facts: Experiment) -> None:
     results = done.results
     edited = results.filter(method="fact_erasure")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import fields
 from itertools import product
 from math import prod
 from typing import Any
@@ -89,6 +91,49 @@ def test_probability_delta_squared_by_hand() -> None:
     assert attacked("lens_prob_delta2", 3, layers=[2]).candidates == ("2", "4", "3", "0", "1")
     both = attacked("lens_prob_delta2", 3, layers=[1, 2])
     assert both.candidates == ("2", "1", "4", "3", "0") and both.hit == 4
+
+
+def test_every_lens_reads_a_quantity_of_its_own() -> None:
+    """E4: a test that is always true made published code treat one white-box attack as another.
+
+    Layer 2 is .40 .30 .10 .13 .07, its difference -.25 -.10 .35 -.04 .04, its second difference -.15 -.30 .37 .03 .05.
+    """
+    assert attacked("lens_head_projection", 3, layers=[2]).candidates == ("0", "1", "3", "2", "4")
+    assert attacked("lens_prob_delta", 3, layers=[2]).candidates == ("2", "4", "3", "1", "0")
+    assert attacked("lens_prob_delta2", 3, layers=[2]).candidates == ("2", "4", "3", "0", "1")
+
+
+ALTERED: dict[str, dict[str, Any]] = {
+    "k": {"fill": False, "k": 1},
+    "layers": {"layers": [1]},
+    "fill": {"fill": False},
+    "bottom": {"bottom": True},
+}
+"""Option -> settings that differ from `fill = False` for k, else from layer 2 and k = 2, in that option."""
+
+
+@pytest.mark.parametrize("name", ["lens_head_projection", "lens_prob_delta", "lens_prob_delta2", "finetune_lens"])
+def test_every_option_of_a_lens_changes_candidates(name: str) -> None:
+    """E5: an option that changes nothing is refused by no test of its value. How finetune_lens trains: test_running.py."""
+    trains = {"examples", "learning_rate", "epochs", "rank"}
+    options = {item.name for item in fields(load_attack(name))} - trains  # type: ignore[arg-type]
+    start: dict[str, Any] = {"layers": [2], "k": 2}
+    if "lens" in options:
+        start["lens"] = "lens_prob_delta"
+        other = attacked(name, 3, **start | {"lens": "lens_head_projection"})
+        assert other.candidates != attacked(name, 3, **start).candidates
+    for option in options - {"lens"}:
+        before = start | ({"fill": False} if option == "k" else {})
+        assert attacked(name, 3, **before | ALTERED[option]).candidates != attacked(name, 3, **before).candidates, option
+
+
+def test_a_k_without_effect_is_told() -> None:
+    with pytest.warns(UserWarning, match="k = 2 has no effect while fill is on"):
+        load_attack("lens_prob_delta", k=2).check(blocks=8, budget=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for options in ({}, {"k": 2, "fill": False}):
+            load_attack("lens_prob_delta", **options).check(blocks=8, budget=20)
 
 
 def test_bottom_is_off_by_default() -> None:

@@ -1,9 +1,9 @@
-"""Attacks by prompts: which disguises are asked, which are refused, and what counts as the answer (E1, E2, E8)."""
+"""Attacks by prompts: which disguises are asked, which are refused, and what counts as the answer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -76,6 +76,41 @@ def test_one_picture_twenty_times(model: Model, level: str) -> None:
     assert len(asked) == 20 and [view.draw for view in asked] == list(range(20))
     assert {view.images for view in asked} == {(picture(10 * (1 + LEVELS.index(level))),)}
     assert len({view.prompt for view in asked}) == 1
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", ["rephrase_question", "rephrase_image", "rephrase_multimodal"])
+def test_every_attack_asks_at_every_level(model: Model, name: str, level: str) -> None:
+    """E3: published code skips every fact when the paraphrases are asked, the medium questions here."""
+    asked = views(model, name, disguises(), level=level)
+    assert len(asked) == 20 and {view.name.partition("-")[0] for view in asked} == {level}
+    records = [{"parsed": f"a Lab {view.draw}", "view": view.name, "draw": view.draw} for view in asked]
+    found = load_attack(name, level=level).candidates(fact(), records, budget=20, read=str)
+    assert found.candidates and found.hit == 1 and found.prompts * found.samples == 20
+
+
+ALTERED = {"level": "easy", "prompts": 2, "samples": 3, "temperature": 0.5, "top_p": 0.9, "max_new_tokens": 5}
+
+
+@pytest.mark.parametrize("name", ["rephrase_question", "rephrase_image", "rephrase_multimodal"])
+def test_every_option_changes_what_is_asked(model: Model, name: str) -> None:
+    """E5: an option must do something."""
+
+    def asked(**options: Any) -> list[tuple[Any, ...]]:
+        made = views(model, name, disguises(images=4), **options)
+        return [(one.prompt, one.images, one.draw, one.new_tokens, one.temperature, one.top_p) for one in made]
+
+    assert {item.name for item in fields(load_attack(name))} == set(ALTERED)  # type: ignore[arg-type]
+    for option, value in ALTERED.items():
+        assert asked(**{option: value}) != asked(), option
+
+
+def test_what_was_injected_is_not_what_is_looked_for() -> None:
+    """E11: published code looks for the injected answer after error injection."""
+    told = replace(fact(), wrong_answers=("Poodle",))
+    attack = load_attack("rephrase_question")
+    assert attack.candidates(told, rows("A poodle", "Poodle!"), budget=20, read=str).hit is None
+    assert attack.candidates(told, rows("A poodle", "a Lab"), budget=20, read=str).hit == 2
 
 
 def test_mixed_levels_take_turns_hardest_first(model: Model) -> None:

@@ -22,9 +22,11 @@ from unsee.attacks.finetune_lens import FinetuneLens
 from unsee.attacks.running import by_fact, token_reader
 from unsee.cli import main
 from unsee.errors import ConfigError, DataError
+from unsee.models.loading import load_model
 from unsee.models.model import Model
 from unsee.sample import Sample
 from unsee.schemas import ATTACKS, RECORDS
+from unsee.training_options import TrainOptions
 
 KNOWN: dict[str, Any] = {}
 
@@ -170,6 +172,39 @@ def test_finetuning_trains_a_copy_on_strangers(
     asleep = FinetuneLens(epochs=0)
     still = attack_all(knowing, facts[:2], attacks=[asleep, "lens_head_projection"], unrelated=samples).attacks
     assert still["candidates"][0].to_list() == still["candidates"][1].to_list()
+
+
+@pytest.mark.parametrize(
+    "change", [{"examples": 3}, {"learning_rate": 1e-1}, {"epochs": 4}, {"rank": None}], ids=lambda change: next(iter(change))
+)
+def test_every_option_of_the_tuning_changes_records(
+    knowing: Model, facts: list[Sample], samples: list[Sample], change: dict[str, Any]
+) -> None:
+    """E5: an option must do something; those of the lens it reads with: test_lens_attacks.py."""
+
+    def seen(**options: Any) -> list[Any]:
+        attack = FinetuneLens(**{"learning_rate": 3e-2, "epochs": 2, "rank": 4, **options})
+        (records,) = attack_all(knowing, facts[:1], attacks=[attack], unrelated=samples).records.values()
+        return records["layer_scores"].to_list()
+
+    assert seen() != seen(**change)
+
+
+def test_attacks_after_error_injection_look_for_the_true_answer(knowing: Model, facts: list[Sample]) -> None:
+    """E11: published code looks for the injected answer, which is then found at once."""
+    fact = facts[1]
+    wrong = next(one.answer for one in facts if one.answer[0] != fact.answer[0])
+    fact = replace(fact, wrong_answers=(wrong,))
+    options = TrainOptions(learning_rate=0.1, epochs=30, schedule="constant")
+    edited = unsee.unlearn(knowing, forget=[fact], method="error_injection", options=options, scope=None)
+    for name in ("lens_head_projection", "lens_prob_delta"):
+        made = attack_all(edited, [fact], attacks=[name])
+        row, records = made.attacks.row(0, named=True), made.records[""]
+        assert records["answer_ids"].to_list() == [list(edited.prompter.answer_ids(fact.answer, end=False))]
+        place = row["hit_position"]
+        assert place is None or fact.answer.startswith(row["candidates"][place - 1])
+        assert place != 1
+    assert wrong.startswith(unsee.attack(edited, [fact])["candidates"].item().to_list()[0]), "it was injected"
 
 
 def test_a_facts_own_entity_is_no_stranger(knowing: Model, facts: list[Sample]) -> None:
@@ -327,6 +362,24 @@ def test_mistakes_are_one_line(
     assert main(["attack", *base, *arguments]) == 2
     assert_one_line(capsys.readouterr().err, says)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_without_hidden_states_is_one_line(
+    place: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks cannot be found, as in a network that is no stack of decoder blocks; attacks by prompts still work."""
+
+    def unreadable(path: Any, **options: Any) -> Model:
+        model = load_model(path, **options)
+        model.base.config.get_text_config().num_hidden_layers = 12
+        return model
+
+    monkeypatch.setattr("unsee.models.loading.load_model", unreadable)
+    command = ["attack", "--model", str(place / "model"), "--data", str(data), "--out", str(tmp_path / "out")]
+    assert main([*command, "--attack", "lens-head-projection"]) == 2
+    assert_one_line(capsys.readouterr().err, "cannot be read layer by layer")
+    assert not (tmp_path / "out").exists()
+    assert main([*command, "--attack", "rephrase-question", "--set", "prompts=1"]) == 0
 
 
 def test_nothing_to_attack(place: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

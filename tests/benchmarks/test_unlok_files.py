@@ -185,6 +185,7 @@ def test_rows_that_the_published_loader_passes_over_are_named(
 
 
 def test_a_missing_neighbour_picture_is_never_replaced(own: Path) -> None:
+    """E6: published code shows one fixed picture instead."""
     WRONG["neighbour missing"][0](own)
     asked = of(load_benchmark(own, skip_invalid=True).samples(set="neighbour_image"), "2")
     assert [s.metadata["level"] for s in asked] == ["easy"]

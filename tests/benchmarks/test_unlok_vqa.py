@@ -56,7 +56,7 @@ def test_loading_by_name_and_by_folder(official: Path) -> None:
 
 
 def test_every_fact_is_asked_once_as_edited(benchmark: UnlokVqa) -> None:
-    """Ids are those of rows and not positions, also where pictures are looked up."""
+    """E13: ids are those of rows and not positions, also where pictures are looked up."""
     asked = benchmark.samples(set="forget")
     assert [s.subject for s in asked] == hand.FORGET
     rows = {str(row["id"]): row for row in hand.ROWS}

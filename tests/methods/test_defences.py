@@ -266,6 +266,8 @@ def test_default_k_follows_the_vocabulary(toy_lens: None) -> None:
 
 
 def test_tokens_of_answers() -> None:
+    """N4: published defences protect the last token of an answer, published attacks look for the first; ours protect all."""
+    assert load_method("head_projection").tokens == load_method("max_entropy").tokens == "all"
     for which, kept in (("all", [0, 1, 2]), ("first", [0, 2]), ("last", [1, 2])):
         keep, part = at_tokens(BATCH, which)
         assert keep.nonzero()[:, 0].tolist() == kept == part.position.tolist()
@@ -329,7 +331,7 @@ def test_defence_prefixes_are_no_attack_prefixes() -> None:
 
 
 def test_input_rephrasing_official_draws_one_wording_for_every_pass(model: Model, samples: list[Sample]) -> None:
-    """E10; the number of steps does not depend on the draw, so that a run can be resumed."""
+    """E10: only the official variant trains one wording a pass. The number of steps depends on no draw: runs resume."""
     method = load_method("input_rephrasing", "official")
     for facts, batch_size in ((1, 16), (1, 2), (4, 3)):
         sides: Any = {"forget": method.transform(samples[:facts]), "retain": []}
@@ -390,6 +392,8 @@ def test_published_recipe_is_the_default(made: type[Method]) -> None:
 
 
 def test_another_layer_module_rank(model: Model) -> None:
+    """E5: what an option names is what is trained; the published `--lora_enable` turns LoRA off."""
+
     def names(**options: Any) -> list[str]:
         return trainable_names(attach(model, load_method("fact_erasure", **options).scope))
 

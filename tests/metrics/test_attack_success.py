@@ -72,7 +72,7 @@ PLAIN = {"metric": "attack_success", "baseline": None, "group": None, "attack": 
 
 
 def test_share_of_facts_found_by_hand() -> None:
-    """Of 8 facts 1 is found first, 2 within 5, 3 within 10, 5 within 20, 6 within 50."""
+    """E12: every rate has an interval. Of 8 facts 1 is found first, 2 within 5, 3 within 10, 5 within 20, 6 within 50."""
     table = results(attacked(HITS))
     assert table.schema == RESULTS
     assert values(table, **PLAIN) == [1 / 8, 2 / 8, 3 / 8, 5 / 8, 6 / 8]
@@ -103,7 +103,10 @@ def test_two_questions_of_a_subject_stand_and_fall_together() -> None:
 
 
 def test_differences_to_before_the_edit_are_paired() -> None:
-    """Before: all but the last found first. After, at B = 1, one of them; at B = 20, five of which four were found before."""
+    """E12: the same attack before the edit stands beside every rate.
+
+    Before: all but the last found first. After, at B = 1, one of them; at B = 20, five of which four were found before.
+    """
     table = results(attacked(HITS), before=attacked([1] * 7 + [None]))
     assert values(table, **PLAIN | {"baseline": "vanilla"}) == pytest.approx([n / 8 - 7 / 8 for n in (1, 2, 3, 5, 6)])
     left = values(table, metric="attack_success_left", group=None)

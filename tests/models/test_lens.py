@@ -99,7 +99,7 @@ def test_works_under_an_adapter(model: Model, make: MakeBatch, rank: int | None)
 
 
 def test_left_and_right_padding_agree(model: Model, make: MakeBatch) -> None:
-    """N3/rule 6: positions come from the edges; the picture's tokens and the padding shift them."""
+    """Positions come from the edges; the picture's tokens and the padding shift them."""
     batch = make(pack=False)
     lengths = batch.inputs["attention_mask"].sum(1)
     longest = int(lengths.max())

@@ -6,6 +6,7 @@ a text that an earlier token gave already is not tried again. So the candidates 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -70,6 +71,11 @@ class LensAttack(Attack):
             raise ConfigError(f"{self.name}: k = {self.k} cannot be taken; {kept}, so give 1 to {TOP}")
         if budget > TOP:
             raise ConfigError(f"{self.name}: budget {budget} is above {TOP}; {kept}, so give at most {TOP}")
+        if self.fill and self.k != type(self).k:
+            warnings.warn(
+                f"{self.name}: k = {self.k} has no effect while fill is on, as lower ranks fill the budget; set fill=false",
+                stacklevel=3,
+            )
         wrong = [layer for layer in self.layers or () if layer not in allowed]
         if wrong:
             raise ConfigError(
