@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 import tyro
 
 from unsee import processes
-from unsee.errors import TrainingError, UserError, nearest
+from unsee.errors import UserError, WorkError, nearest
 from unsee.files import storage_problem
 from unsee.sample import ImageError
 
@@ -91,7 +91,7 @@ def run_command(
     except (UserError, ImageError) as error:
         complain(str(error))
         return WRONG_INPUT
-    except TrainingError as error:
+    except WorkError as error:
         complain(str(error))
         return FAILED
     except KeyboardInterrupt:

@@ -19,8 +19,16 @@ class CheckpointError(UserError):
     """A model folder that is incomplete, unsafe or of another kind."""
 
 
-class TrainingError(RuntimeError):
-    """Training that went wrong although the input was right; the cell fails, other work goes on."""
+class WorkError(RuntimeError):
+    """Work that went wrong although the input was right; the cell fails, other work goes on."""
+
+
+class TrainingError(WorkError):
+    """Training that went wrong."""
+
+
+class AnsweringError(WorkError):
+    """Answering that went wrong."""
 
 
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:

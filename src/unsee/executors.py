@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unsee.errors import TrainingError, UserError
+from unsee.errors import UserError, WorkError
 from unsee.learned_models import LearnedModels, LearnedName, learned_names
 from unsee.processes import sendable
 from unsee.progress import Advance, Display
@@ -123,7 +123,7 @@ class Executor(ABC):
 
 def died(reason: str, times: int) -> Outcome:
     """The outcome of a task whose worker died every time."""
-    return Outcome(error=TrainingError(f"its worker died {times} times ({reason}); look at the machine's memory and logs"))
+    return Outcome(error=WorkError(f"its worker died {times} times ({reason}); look at the machine's memory and logs"))
 
 
 def learn_task(job: Job, one: LearnedName, display: Display | None = None) -> Outcome:
@@ -132,7 +132,7 @@ def learn_task(job: Job, one: LearnedName, display: Display | None = None) -> Ou
     with _at(job):
         try:
             _runner(job, notes).models.prepare(one)
-        except (ValueError, TrainingError) as error:
+        except (ValueError, WorkError) as error:
             return Outcome(tuple(notes.lines), error=sendable(error))
     return Outcome(tuple(notes.lines))
 

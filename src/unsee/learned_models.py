@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.benchmarks.base import about
-from unsee.errors import ConfigError, TrainingError
+from unsee.errors import ConfigError, WorkError
 from unsee.experiment import Cell, Experiment
 from unsee.files import write_folder, write_json
 from unsee.learning import learn, taught, training_accuracy
@@ -153,7 +153,7 @@ class LearnedModels:
             self.display.job(self.title(one))
             try:
                 self._make(one)
-            except (ValueError, TrainingError) as error:  # every cell would meet it again
+            except (ValueError, WorkError) as error:  # every cell would meet it again
                 self.give_up(one.name, error)
                 raise
 

@@ -1,4 +1,4 @@
-"""What to change when training ran out of memory, in one line."""
+"""What to change when training or answering ran out of memory, in one line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from unsee.errors import ConfigError, TrainingError
+from unsee.errors import AnsweringError, ConfigError, TrainingError
 from unsee.memory_plan import largest_batch, plan_training, size_text
 
 if TYPE_CHECKING:
+    from unsee.answering.engine import Job
     from unsee.memory_plan import MemoryPlan
     from unsee.methods.base import Method, Side
     from unsee.models.model import Model
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from unsee.training_options import TrainOptions
 
 _WORDS = ("out of memory", "allocate memory", "not enough memory")
+_HALF = "load the model in bf16 (dtype = bfloat16)"
 _ASKED_FOR = re.compile(r"tried to allocate ([\d.]+ ?(?:[KMGT]i?B|bytes))", re.IGNORECASE)
 
 
@@ -54,13 +56,33 @@ def explained(
         if not is_out_of_memory(error):
             raise
         release(error)
-        asked = _ASKED_FOR.search(str(error))
-        what = f"out of memory{f' (asked for {asked[1]})' if asked else ''} with batch_size {options.batch_size}"
+        what = f"{_lack(error)} with batch_size {options.batch_size}"
         remedies = [*_smaller(model, method, samples, options), *_switches(model, options)]
         finished = f"; what is finished is kept in {kept}" if kept is not None and any(kept.glob("step-*")) else ""
-        changes = " or ".join(filter(None, (", ".join(remedies[:-1]), remedies[-1])))
-        line = f"{what}; {changes}{finished}"
-        raise TrainingError(line) from None
+        raise TrainingError(f"{what}; {_either(remedies)}{finished}") from None
+
+
+def answering_error(error: BaseException, job: Job, model: Model) -> AnsweringError:
+    """What to change when not even one prompt could be answered."""
+    sample, pictures = job.sample, len(job.view.images)
+    remedies = ["lower max_new_tokens"] if job.view.respond else []
+    remedies.append("show fewer or smaller pictures" if pictures else "shorten the prompt")
+    if next(model.network.parameters()).dtype == torch.float32:
+        remedies.append(_HALF)
+    shown = f" and {pictures} picture{'s' if pictures > 1 else ''}" if pictures else ""
+    return AnsweringError(
+        f"{_lack(error)} at sample {sample.id} of set {sample.set}, view {job.view.name}, asked alone, so no batch_size is "
+        f"small enough: its prompt has {len(job.ids)} tokens{shown}; {_either(remedies)}"
+    )
+
+
+def _lack(error: BaseException) -> str:
+    asked = _ASKED_FOR.search(str(error))
+    return f"out of memory{f' (asked for {asked[1]})' if asked else ''}"
+
+
+def _either(remedies: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(remedies[:-1]), remedies[-1])))
 
 
 def release(error: BaseException) -> None:
@@ -106,7 +128,7 @@ def _switches(model: Model, options: TrainOptions) -> list[str]:
         if options.optimizer == "adamw":
             found.append("set optimizer = adamw_8bit")
     if next(model.network.parameters()).dtype == torch.float32:
-        found.append("load the model in bf16 (dtype = bfloat16)")
+        found.append(_HALF)
     return found or ["shorten the samples"]
 
 

@@ -105,7 +105,10 @@ def sendable(error: Exception) -> Exception:
     from unsee import errors
     from unsee.files import StorageError
 
-    known = (errors.UserError, errors.ConfigError, errors.DataError, errors.CheckpointError, errors.TrainingError, StorageError)
+    known = (
+        *(errors.UserError, errors.ConfigError, errors.DataError, errors.CheckpointError),
+        *(errors.WorkError, errors.TrainingError, errors.AnsweringError, StorageError),
+    )
     return type(error)(str(error)) if type(error) in known else RuntimeError(f"{type(error).__name__}: {error}")
 
 
