@@ -17,10 +17,12 @@ from polars.testing import assert_frame_equal
 from toy import learn_by_heart
 from unsee.answering import Outcome, Protocol, Setting, View, answer, records, strict
 from unsee.answering.engine import Engine
-from unsee.errors import ConfigError, DataError
+from unsee.errors import AnsweringError, ConfigError, DataError
 from unsee.methods import load_method
 from unsee.models.model import Model
 from unsee.models.questions import training_turn
+from unsee.models.self_check import Feature
+from unsee.models.shared_prompts import SharedPrompts
 from unsee.sample import ImageRef, Sample
 from unsee.schemas import RECORDS
 
@@ -363,3 +365,152 @@ def test_training_mode_is_given_back(model: Model, samples: list[Sample]) -> Non
 def test_importing_answering_is_light() -> None:
     code = "import sys, unsee.answering, unsee.models; sys.exit('torch' in sys.modules or 'polars' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _drawn(sample: Sample, setting: Setting) -> list[View]:
+    """Three random responses to each of two wordings."""
+    return [
+        View(
+            name=f"said-{number}",
+            prompt=setting.ask(sample, f"{lead}{sample.question}"),
+            images=sample.images,
+            new_tokens=6,
+            temperature=0.9,
+            top_p=0.6,
+            draw=draw,
+            parse=lambda outcome: outcome.response,
+        )
+        for draw in range(3)
+        for number, lead in enumerate(("", "Well. "))
+    ]
+
+
+DRAWN = Protocol("drawn", _drawn)
+
+
+def test_prompts_in_pieces_say_what_whole_ones_say(taught: Model, samples: list[Sample]) -> None:
+    """Greedy and random responses alike, in any batch; random ones are drawn with the same numbers."""
+    protocols = ("strict", DRAWN)
+    asked = [replace(s, images=samples[0].images) if s.images and s.subject in {"p0", "p2", "p3"} else s for s in samples]
+    assert taught.prefix_cache.available
+    in_pieces = answer(taught, asked, protocols=protocols, max_new_tokens=8)
+    small = answer(taught, asked, protocols=protocols, max_new_tokens=8, batch_size=1)
+    taught.prompter.prefix_cache = Feature(False, "a test says so")
+    whole = answer(taught, asked, protocols=protocols, max_new_tokens=8)
+    assert_frame_equal(in_pieces.drop(LOGPROBS), whole.drop(LOGPROBS))
+    assert_frame_equal(small.drop(LOGPROBS), whole.drop(LOGPROBS))
+    assert whole.filter(pl.col("protocol") == "drawn")["response"].n_unique() > 4
+
+
+def test_a_picture_is_looked_at_once(taught: Model, samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight questions about it are scored in one pass and answered in another; five draws of a prompt are read once."""
+    pictured = next(s for s in samples if s.images and s.task == "generation")
+    asked = [replace(pictured, id=f"{n}", question="Well. " * n + pictured.question, answer="owl") for n in range(8)]
+    assert taught.prefix_cache.available and taught.shared_prefix.available
+    looked: list[int] = []
+    tower = taught.network.model.vision_tower
+    tower.register_forward_hook(lambda module, given, made: looked.append(len(made.last_hidden_state)))
+    read: list[tuple[int, ...]] = []
+    plain = SharedPrompts._forward
+    monkeypatch.setattr(
+        SharedPrompts, "_forward", lambda self, ids, *rest: read.append(tuple(ids.shape)) or plain(self, ids, *rest)
+    )
+    answer(taught, asked, max_new_tokens=2, truth_ratio=False)
+    assert looked == [1, 1]
+    assert [rows for rows, _ in read] == [1, 8, 8]
+    looked.clear()
+    read.clear()
+    table = answer(taught, asked, protocols=(DRAWN,))
+    assert table.height == 8 * 6 and looked == [1]
+    assert [rows for rows, _ in read][:3] == [1, 9, 48], "16 prompts, 9 of them different, 3 responses each"
+
+
+def test_what_nobody_else_begins_with_is_read_whole(
+    taught: Model, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SharedPrompts, "__init__", _explode)
+    asked = [next(s for s in samples if s.images and s.subject == subject) for subject in ("p0", "p2", "p3")]
+    assert answer(taught, asked, protocols=("official",), shots="none").height == 3
+    answer(taught, asked * 2, max_new_tokens=2, pack=False)
+
+
+def _short_of_memory(monkeypatch: pytest.MonkeyPatch, name: str, fits: int) -> list[int]:
+    """Passes of the engine with more jobs than fit find no memory; the sizes of all that were tried."""
+    tried: list[int] = []
+    plain = getattr(Engine, name)
+
+    def run(self: Engine, jobs: Any, *rest: Any) -> Any:
+        tried.append(len(jobs))
+        if len(jobs) > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
+        return plain(self, jobs, *rest)
+
+    monkeypatch.setattr(Engine, name, run)
+    return tried
+
+
+@pytest.mark.parametrize("name", ["_score", "_complete"])
+def test_batches_that_find_no_memory_are_halved(
+    taught: Model, samples: list[Sample], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = samples[:20]
+    whole = answer(taught, asked, max_new_tokens=6)
+    tried = _short_of_memory(monkeypatch, name, fits=3)
+    with pytest.warns(UserWarning, match="out of memory with .* at once; going on with .*--batch-size") as said:
+        halved = answer(taught, asked, max_new_tokens=6)
+    assert len(said) == 1
+    assert_frame_equal(halved.drop(LOGPROBS), whole.drop(LOGPROBS))
+    for column in LOGPROBS:
+        assert (halved[column].drop_nulls().explode() - whole[column].drop_nulls().explode()).abs().max() < 1e-4
+    failed = [size for size in tried if size > 3]
+    assert failed == tried[: len(failed)], "what did not fit is not tried again"
+
+
+def test_a_prompt_that_finds_no_memory_alone(taught: Model, samples: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
+    _short_of_memory(monkeypatch, "_complete", fits=0)
+    with pytest.warns(UserWarning, match="out of memory"), pytest.raises(AnsweringError) as told:
+        answer(taught, [s for s in samples if s.images], max_new_tokens=3)
+    text = str(told.value)
+    assert text.startswith("out of memory (asked for 2.00 GiB) at sample p") and "\n" not in text
+    for part in (
+        "of set ",
+        "view ",
+        "no batch_size is small enough",
+        "1 picture",
+        "max_new_tokens",
+        "fewer or smaller",
+        "bfloat16",
+    ):
+        assert part in text
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(
+    taught: Model, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(Engine, "_score", fail)
+    with pytest.raises(RuntimeError, match="mat1"):
+        answer(taught, samples[:4])
+
+
+def test_finished_records_outlive_a_lack_of_memory(
+    taught: Model, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "CHUNK", 8)
+    whole = answer(taught, samples[:24], max_new_tokens=4)
+    with monkeypatch.context() as patch:
+        plain, calls = Engine._score, []
+
+        def lacking(self: Engine, jobs: Any) -> None:
+            calls.append(len(jobs))
+            if len(calls) > 2:
+                raise MemoryError
+            plain(self, jobs)
+
+        patch.setattr(Engine, "_score", lacking)
+        with pytest.warns(UserWarning, match="out of memory"), pytest.raises(AnsweringError):
+            answer(taught, samples[:24], max_new_tokens=4, store=tmp_path)
+    assert list((tmp_path / "records.parts").glob("*.parquet"))
+    assert_frame_equal(answer(taught, samples[:24], max_new_tokens=4, store=tmp_path), whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 import torch
 from polars.testing import assert_frame_equal
 
-from unsee.answering import answer
+from unsee.answering import Protocol, Setting, View, answer
 from unsee.attacks import attack_all, attack_names
 from unsee.models.model import Model
+from unsee.models.shared_prompts import Piece, SharedPrompts
 from unsee.sample import Sample
 
 LOGPROBS = ["option_logprobs", "answer_logprob_sum", "answer_logprob_mean", "perturbed_logprobs"]
@@ -78,6 +80,35 @@ def test_the_batch_changes_nothing(model: Model, shown: list[Sample]) -> None:
             assert (a - b).abs().max() < 1e-4, column
         a, b = (frame["layer_scores"].drop_nulls().explode().explode() for frame in (other, one))
         assert (a - b).abs().max() < 1e-4
+
+
+def test_prompts_that_begin_alike_are_read_in_pieces_or_whole(
+    model: Model, shown: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Greedy and random responses are the same either way; families that take no pieces never try."""
+
+    def views(sample: Sample, setting: Setting) -> list[View]:
+        prompt = setting.ask(sample, sample.question)
+        drawn = {"temperature": 0.9, "top_p": 0.6}
+        return [
+            View(name=f"v{n}", prompt=prompt, images=sample.images, new_tokens=4, draw=n, parse=lambda outcome: None, **options)
+            for n, options in enumerate(({}, drawn, drawn))
+        ]
+
+    read: list[int] = []
+    plain = SharedPrompts.__init__
+
+    def spy(self: SharedPrompts, model: Model, beginnings: Sequence[Piece]) -> None:
+        plain(self, model, beginnings)
+        read.append(len(self.beginnings))
+
+    takes_pieces = model.prefix_cache.available
+    assert takes_pieces is model.shared_prefix.available
+    monkeypatch.setattr(SharedPrompts, "__init__", spy)
+    whole = answer(model, shown[:15], protocols=(Protocol("said", views),), pack=False)
+    assert not read
+    assert_frame_equal(answer(model, shown[:15], protocols=(Protocol("said", views),)), whole)
+    assert bool(read) is takes_pieces
 
 
 def test_every_attack(model: Model, shown: list[Sample]) -> None:

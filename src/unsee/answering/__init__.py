@@ -2,8 +2,8 @@
 
 `records.py` holds `answer`, `views.py` says what a view and a protocol are, `strict.py`, `official.py` and `lens.py` are one
 protocol each, `protocols.py` finds them by name, `shots.py` says who is shown in few-shot prompts, `engine.py` runs views in
-packed passes, `shared_prompts.py` those that begin alike, `sampling.py` draws random responses, `store.py` keeps finished parts
-so that an interrupted call goes on.
+packed passes, `passes.py` says how much goes through the network at once, `sampling.py` draws random responses, `store.py`
+keeps finished parts so that an interrupted call goes on.
 """
 
 from unsee.answering.protocols import load_protocol

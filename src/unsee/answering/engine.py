@@ -1,8 +1,9 @@
-"""Runs views: every continuation of a micro-batch in one packed pass, then `generate` for the responses still unknown."""
+"""Runs views: every continuation of a micro-batch in one packed pass, then generation of the responses still unknown."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -12,13 +13,14 @@ import numpy as np
 import torch
 
 from unsee.answering.lens import LensRows, read_lens
-from unsee.answering.sampling import Draw, SampledTokens, random_numbers
-from unsee.answering.shared_prompts import Piece, SharedPrompt
+from unsee.answering.passes import Passes, batches
+from unsee.answering.sampling import Draw, Draws, SampledTokens, random_numbers
 from unsee.answering.views import Outcome, View
 from unsee.errors import DataError
 from unsee.models.batches import Batch, collate, picture_inputs, token_types
 from unsee.models.lens import Lens
 from unsee.models.prompts import ROW_TOKENS, Encoded
+from unsee.models.shared_prompts import Piece, Prompt, SharedPrompts, likeliest
 
 if TYPE_CHECKING:
     from unsee.models.model import Model
@@ -55,7 +57,7 @@ class Job:
     ids: tuple[int, ...]
     prefix: int  # tokens up to the end of the last picture
     new_tokens: int
-    beginning: Piece = Piece()  # what other prompts begin with too
+    beginning: Piece = Piece()  # what other prompts may begin with too
     response: str | None = None
     finish_reason: str | None = None
     scores: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -67,9 +69,10 @@ class Job:
         return self.view.respond and self.response is None
 
     @property
-    def ending(self) -> Piece:
-        """What of the prompt follows its shared beginning."""
-        return Piece(self.ids[len(self.beginning.ids) :], self.view.images[len(self.beginning.pictures) :])
+    def in_pieces(self) -> Prompt:
+        """The prompt, split after its beginning."""
+        rest = Piece(self.ids[len(self.beginning.ids) :], self.view.images[len(self.beginning.pictures) :])
+        return Prompt(self.beginning, rest)
 
     def record(self, cell: str) -> dict[str, Any]:
         """A row of the schema RECORDS; columns that do not apply are left out."""
@@ -120,9 +123,11 @@ class Engine:
         self.batch_size = batch_size
         self.max_new_tokens = max_new_tokens
         self.pack = model.packs(pack)
+        self.shares = pack
         self.stops = _stop_ids(model)
         self._continuations: dict[str, Continuation] = {}
-        self._shares: bool | None = None
+        self._scoring, self._generating = Passes(model), Passes(model)
+        self._read_already: SharedPrompts | None = None
         self._lens: Lens | None = None
 
     def job(self, sample: Sample, protocol: str, view: View) -> Job:
@@ -151,12 +156,18 @@ class Engine:
             )
         new_tokens = view.new_tokens or min(self.max_new_tokens, view.max_new_tokens or self.max_new_tokens, room)
         prefix = places[-1].stop if places else 0
-        return Job(sample, protocol, view, ids, prefix, new_tokens, self._beginning(view, ids))
+        return Job(sample, protocol, view, ids, prefix, new_tokens, self._beginning(view, ids, prefix))
 
-    def _beginning(self, view: View, ids: tuple[int, ...]) -> Piece:
-        """The tokens of a prompt that its shared text makes on its own; at least one is left to go on from."""
-        if not view.shared or not self.pack or view.temperature is not None:
+    def _beginning(self, view: View, ids: tuple[int, ...], prefix: int) -> Piece:
+        """What of a prompt others may begin with: its shots, else all up to the end of its pictures, else all of the text.
+
+        At least one token is left to go on from.
+        """
+        if not self.shares:
             return Piece()
+        if not view.shared:
+            length = prefix or len(ids) - 1
+            return Piece(ids[:length], view.images) if length < len(ids) else Piece()
         prompter = self.model.prompter
         pictures = view.images[: view.shared.count(prompter.image_token)]
         alone = prompter.ids(view.shared, pictures, special_tokens=view.special_tokens)
@@ -179,7 +190,15 @@ class Engine:
         return text.strip()
 
     def score(self, jobs: Sequence[Job]) -> None:
-        """Likelihoods of every continuation, and the responses they prove."""
+        """Likelihoods of every continuation, and the responses they prove.
+
+        Raises:
+            AnsweringError: one job alone finds no memory; so does `generate`.
+        """
+        for _ in self._scoring.over(jobs, self._score):
+            pass
+
+    def _score(self, jobs: Sequence[Job]) -> None:
         self._look([job for job in jobs if job.view.lens])
         asked = [(job, text, self.continuation(text)) for job in jobs if not job.view.lens for text in job.view.continuations]
         if not asked:
@@ -240,41 +259,57 @@ class Engine:
             greedy = logits.argmax(-1)[which] == target
         return logprobs.double().cpu().numpy(), greedy.cpu().numpy()
 
-    def generate(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
-        """Responses of jobs that wait, prompts of similar length together; yields each finished batch."""
+    def generate(self, jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
+        """Responses of jobs that wait, prompts that begin alike or are as long together; yields each finished batch."""
         apart = self.model.prompter.cross_attends
+        waiting = [job for job in jobs if job.waits]
+        self._drop_lone_beginnings(waiting)
 
-        def kind(job: Job) -> tuple[int, tuple[int, ...], tuple[str, ...], bool, bool]:
-            pictures = tuple(image.sha256 for image in job.beginning.pictures)
+        def kind(job: Job) -> tuple[int, bool, bool, bool]:
             looks = apart and bool(job.view.images)
-            return job.new_tokens, job.beginning.ids, pictures, job.view.temperature is not None, looks
+            return job.new_tokens, bool(job.beginning.ids), job.view.temperature is not None, looks
 
-        waiting = sorted((job for job in jobs if job.waits), key=lambda job: (kind(job), len(job.ids)))
+        def order(job: Job) -> tuple[Any, ...]:
+            return kind(job), len(job.beginning.ids), job.beginning.content, len(job.ids)
+
         size = PROMPTS_PER_QUESTION * self.batch_size
-        for (new_tokens, shared, *_), group in groupby(waiting, key=kind):
-            alike = list(group)
-            begun = self._begun(alike[0]) if shared else None
-            for start in range(0, len(alike), size):
-                batch = alike[start : start + size]
-                if begun is None:
-                    made = self._complete(batch, new_tokens)
-                else:
-                    made = begun.complete([job.ending for job in batch], new_tokens, self.stops)
-                for job, ids in zip(batch, made, strict=True):
-                    stop = next((i + 1 for i, token in enumerate(ids) if token in self.stops), None)
-                    job.response = self._read(ids[:stop])
-                    job.finish_reason = "length" if stop is None else "stop"
-                yield batch
+        for _, alike in groupby(sorted(waiting, key=order), key=kind):
+            for batch in batches(list(alike), size, key=lambda job: job.beginning.content if job.beginning.ids else None):
+                yield from self._generating.over(batch, self._respond)
+        self._read_already = None
 
-    def _begun(self, job: Job) -> SharedPrompt | None:
-        """The beginning of a prompt and its likes, read; None for models that must read every prompt whole."""
-        begun = SharedPrompt(self.model, job.beginning)
-        if self._shares is None:
-            self._shares = begun.agrees(job.ending)
-        return begun if self._shares else None
+    def _drop_lone_beginnings(self, jobs: Sequence[Job]) -> None:
+        """Leave prompts whole that begin as no other does, and all of them for models that take no pieces."""
+        count = Counter(job.beginning.content for job in jobs if job.beginning.ids)
+        shares = any(times > 1 for times in count.values()) and self.model.prefix_cache.available
+        for job in jobs:
+            if not shares or count[job.beginning.content] < 2:
+                job.beginning = Piece()
+
+    def _respond(self, jobs: Sequence[Job]) -> None:
+        for job, ids in zip(jobs, self._complete(jobs, jobs[0].new_tokens), strict=True):
+            stop = next((i + 1 for i, token in enumerate(ids) if token in self.stops), None)
+            job.response = self._read(ids[:stop])
+            job.finish_reason = "length" if stop is None else "stop"
 
     def _complete(self, jobs: Sequence[Job], new_tokens: int) -> list[list[int]]:
-        """New token ids of each prompt."""
+        """New token ids of each prompt; prompts in pieces and whole ones, random responses and greedy ones come apart."""
+        drawn = [self._draw(job, job.view.temperature, new_tokens) for job in jobs if job.view.temperature is not None]
+        assert len(drawn) in (0, len(jobs)), "greedy and random responses are batched apart"
+        draws = Draws(drawn) if drawn else None
+        if not jobs[0].beginning.ids:
+            return self._complete_whole(jobs, new_tokens, draws)
+        prompts = [job.in_pieces for job in jobs]
+        read, self._read_already = self._read_already, None
+        if read is None or not read.holds(prompts):
+            del read  # before the next takes its memory
+            read = SharedPrompts(self.model, [prompt.beginning for prompt in prompts])
+        # Only what more prompts begin with than fit at once is needed again.
+        self._read_already = read if len(read.beginnings) == 1 else None
+        return read.complete(prompts, new_tokens, self.stops, draws or likeliest)
+
+    def _complete_whole(self, jobs: Sequence[Job], new_tokens: int, draws: Draws | None) -> list[list[int]]:
+        """The same by `generate` of transformers, which reads every prompt whole."""
         from transformers import GenerationConfig, LogitsProcessorList
 
         prompter = self.model.prompter
@@ -294,8 +329,6 @@ class Engine:
             eos_token_id=sorted(self.stops),
             pad_token_id=pad,
         )
-        draws = [self._draw(job, job.view.temperature, new_tokens) for job in jobs if job.view.temperature is not None]
-        assert len(draws) in (0, len(jobs)), "greedy and random responses are batched apart"
         drawing = {"logits_processor": LogitsProcessorList([SampledTokens(draws, start=length)])} if draws else {}
         with torch.inference_mode():
             inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}

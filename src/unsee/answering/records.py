@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unsee import processes
+from unsee.answering.passes import batches
 from unsee.answering.protocols import load_protocol
 from unsee.answering.views import Protocol, Setting, ShotSource
 from unsee.errors import ConfigError
@@ -53,7 +53,7 @@ def answer(
     Args:
         cell: id of the cell, copied into every record.
         edit_id: fact whose edit the model carries, copied into every record; None for a model without an edit.
-        batch_size: samples per forward pass; it changes speed and memory, not records.
+        batch_size: samples per forward pass at most; it changes speed and memory, not records.
         truth_ratio: whether wrong answers are scored.
         max_new_tokens: longest response, in tokens; `official` has its own bound.
         seed: decides what a protocol draws at random; `strict` and `lens` draw nothing.
@@ -70,6 +70,7 @@ def answer(
     Raises:
         ConfigError: an unknown protocol, an impossible number, or a lens view of a model that gives no hidden states.
         DataError: a prompt that does not fit into the model's context, or a picture that cannot be read, before any model time.
+        AnsweringError: one prompt alone finds no memory. Batches that find none are halved, with a warning.
     """
     from unsee.answering.engine import Engine
     from unsee.answering.store import RecordStore
@@ -193,7 +194,7 @@ class _Asking:
         engine = self.engine
         asked = [self._jobs(sample) for sample in chunk]
         done = 0
-        for batch in _micro_batches(chunk, engine.batch_size):
+        for batch in batches(range(len(chunk)), engine.batch_size, key=lambda i: chunk[i].image_sha256):
             engine.score([job for i in batch for job in asked[i]])
             done += sum(not any(job.waits for job in asked[i]) for i in batch)
             self.progress(before + done, len(self.samples))
@@ -210,23 +211,6 @@ def _by_picture(samples: Sequence[Sample]) -> list[int]:
     for i, sample in enumerate(samples):
         first.setdefault(sample.image_sha256, i)
     return sorted(range(len(samples)), key=lambda i: (not samples[i].images, first[samples[i].image_sha256]))
-
-
-def _micro_batches(samples: Sequence[Sample], size: int) -> Iterator[list[int]]:
-    """Indices of up to `size` samples at a time; those of one picture stay together where they fit."""
-    batch: list[int] = []
-    for picture, members in groupby(range(len(samples)), key=lambda i: samples[i].image_sha256):
-        group = list(members)
-        if picture is not None and batch and len(batch) + len(group) > size:
-            yield batch
-            batch = []
-        for i in group:
-            batch.append(i)
-            if len(batch) == size:
-                yield batch
-                batch = []
-    if batch:
-        yield batch
 
 
 def _in_order(parts: Sequence[pl.DataFrame], samples: Sequence[Sample]) -> pl.DataFrame:

@@ -60,6 +60,24 @@ def _nucleus(probabilities: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
     return torch.zeros_like(probabilities).scatter(-1, ids, ordered.masked_fill(total - ordered >= top_p[:, None], 0.0))
 
 
+class Draws:
+    """Chooses the tokens of random responses.
+
+    Args:
+        draws: how each row of the batch is drawn.
+    """
+
+    def __init__(self, draws: Sequence[Draw]) -> None:
+        self.numbers = torch.from_numpy(np.stack([draw.numbers for draw in draws]))
+        self.temperature = torch.tensor([draw.temperature for draw in draws], dtype=torch.float64)
+        self.top_p = torch.tensor([draw.top_p for draw in draws], dtype=torch.float64)
+
+    def __call__(self, logits: torch.Tensor, step: int) -> torch.Tensor:
+        """The new token number `step` of each row, from logits [rows, vocabulary]."""
+        place = logits.device
+        return draw_tokens(logits, self.numbers[:, step].to(place), self.temperature.to(place), self.top_p.to(place))
+
+
 class SampledTokens(LogitsProcessor):
     """Makes greedy decoding say what was drawn: the drawn token alone keeps a finite score.
 
@@ -68,15 +86,12 @@ class SampledTokens(LogitsProcessor):
         start: length of the prompts.
     """
 
-    def __init__(self, draws: Sequence[Draw], *, start: int) -> None:
-        self.numbers = torch.from_numpy(np.stack([draw.numbers for draw in draws]))
-        self.temperature = torch.tensor([draw.temperature for draw in draws], dtype=torch.float64)
-        self.top_p = torch.tensor([draw.top_p for draw in draws], dtype=torch.float64)
+    def __init__(self, draws: Draws, *, start: int) -> None:
+        self.draws = draws
         self.start = start
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        step, place = input_ids.shape[1] - self.start, scores.device
-        drawn = draw_tokens(scores, self.numbers[:, step].to(place), self.temperature.to(place), self.top_p.to(place))
+        drawn = self.draws(scores, input_ids.shape[1] - self.start)
         scores[:] = -float("inf")
-        scores[torch.arange(len(drawn), device=place), drawn] = 0.0
+        scores[torch.arange(len(drawn), device=scores.device), drawn] = 0.0
         return scores

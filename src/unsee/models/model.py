@@ -53,6 +53,20 @@ class Model:
             self.prompter.shared_prefix = check_shared_prefix(self)
         return self.prompter.shared_prefix
 
+    @property
+    def prefix_cache(self) -> Feature:
+        """Whether prompts go on from the key-value cache of their shared beginning exactly; found out once, as `shared_prefix`.
+
+        A model that packs rows and cannot do this says so once; for others `packs` does.
+        """
+        from unsee.models.self_check import check_prefix_cache
+
+        if self.prompter.prefix_cache is None:
+            found = self.prompter.prefix_cache = check_prefix_cache(self)
+            if not found.available and self.shared_prefix.available:
+                warnings.warn(f"{self.name}: every prompt is read whole: {found.reason}", stacklevel=2)
+        return self.prompter.prefix_cache
+
     @cached_property
     def features(self) -> Features:
         """What works with this model and why something does not, found out once by short passes."""

@@ -91,6 +91,7 @@ class Prompter:
 
     Attributes:
         shared_prefix: whether the network these prompts are for takes packed rows; None until a model found out.
+        prefix_cache: whether it takes prompts in pieces; None until a model found out.
     """
 
     def __init__(self, processor: Any) -> None:
@@ -98,6 +99,7 @@ class Prompter:
         self.tokenizer = processor.tokenizer
         self.special_case = special_case(processor)
         self.shared_prefix: Feature | None = None
+        self.prefix_cache: Feature | None = None
         self._parts: dict[tuple[int, bool], PromptParts] = {}
         self._placeholders: dict[str, Placeholder] = {}
         self._pictures: OrderedDict[str, dict[str, Tensor]] = OrderedDict()

@@ -21,8 +21,10 @@ from unsee.errors import UserError
 from unsee.models.batches import Batch, collate
 from unsee.models.lens import Lens
 from unsee.models.lora import linear_paths
-from unsee.models.prompts import CROSS_ATTENTION_MASK
+from unsee.models.prompts import CROSS_ATTENTION_MASK, Encoded
+from unsee.models.quantized import is_quantized
 from unsee.models.reference import evaluating
+from unsee.models.shared_prompts import Piece, Prompt, SharedPrompts
 from unsee.models.single_precision import single_precision
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     from unsee.methods.scope import Part
     from unsee.models.model import Model
-    from unsee.models.prompts import Encoded
     from unsee.sample import ImageRef
 
 TOLERANCE = 1e-4
@@ -111,6 +112,11 @@ def check_shared_prefix(model: Model) -> Feature:
     The only verdict that training and answering wait for.
     """
     return _verdict(model, _check_shared_prefix)
+
+
+def check_prefix_cache(model: Model) -> Feature:
+    """Whether prompts read in two pieces, the first of them once for all, go on as whole prompts do."""
+    return _verdict(model, _check_prefix_cache)
 
 
 def expected_shared_prefix(network: PreTrainedModel) -> Feature:
@@ -249,6 +255,28 @@ def _check_shared_prefix(model: Model) -> None:
     expected = expected_shared_prefix(model.base)
     if rounding > TOLERANCE and not expected.available:
         raise _Missing(expected.reason)
+
+
+def _check_prefix_cache(model: Model) -> None:
+    prompter, (one, _, other) = model.prompter, _pictures()
+    if prompter.cross_attends:
+        raise _Missing(_CROSS_ATTENTION)
+    # Questions and pictures of several lengths, because both pieces are padded.
+    asked = [prompter.encode(question, "", images=[one]) for question in (_QUESTION, "What colour is it?")]
+    asked.append(prompter.encode(_QUESTION, "", images=[other]))
+    prompts = []
+    for item in asked:
+        ids, first = item.ids[: item.prompt_length], prompter.picture_places(item.ids, item.pictures)[-1].stop
+        prompts.append(Prompt(Piece(ids[:first], item.pictures), Piece(ids[first:])))
+    with single_precision():
+        asked = [Encoded(item.ids[: item.prompt_length], item.prompt_length, 0, item.pictures) for item in asked]
+        whole = [_logits(model, item)[-1].log_softmax(-1) for item in asked]
+        read = SharedPrompts(model, [prompt.beginning for prompt in prompts])
+        pieces = read.next_logits(prompts).log_softmax(-1)
+    if read.slides:
+        raise _Missing("the padding between the pieces of prompts would take up places in the window that its layers look at")
+    if _apart(torch.stack(whole), pieces, _dtype(model) if is_quantized(model) else torch.float32):
+        raise _Missing("prompts read in pieces go on otherwise than whole ones: the model places or masks tokens its own way")
 
 
 def _check_lens(model: Model) -> None:
