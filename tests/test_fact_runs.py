@@ -252,6 +252,30 @@ def test_what_cannot_work_leaves_no_folder(facts: Experiment, change: dict[str, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("plans", [[], ["--dry-run"]], ids=["run", "plan"])
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("fact_erasure.layer=99", "method fact_erasure: layer 99 does not exist; the decoder has layers 0 to 2"),
+        ("fact_erasure.modules=['mlp.up']", "method fact_erasure: the model has no module 'mlp.up'"),
+        ("error_injection.rank=0", "method error_injection: LoRA rank 0 must be at least 1"),
+        ("head_projection.layers=[99]", "method head_projection: layer 99 does not exist; the model has layers 0"),
+        ("head_projection.k=5000", "method head_projection: k = 5000 leaves no other token"),
+        ("attack.budgets=[5000]", "budget 5000 is above the 4096 tokens of model's vocabulary"),
+    ],
+)
+def test_what_the_model_cannot_serve_is_told_before_any_model_time(
+    file: Path, setting: str, message: str, plans: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run and its plan say the same, whatever a defence or an attack asks for."""
+    methods = "unlearn.methods=['fact_erasure', 'error_injection', 'head_projection']"
+    out = tmp_path / "run"
+    assert main(["run", str(file), "--out", str(out), "--set", methods, "--set", setting, *plans]) == 2
+    shown = capsys.readouterr()
+    assert_one_line(shown.err, message)
+    assert shown.out == "" and not out.exists()
+
+
 def test_shares_are_not_single_facts(place: Path, facts: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
     settings = ("unlearn.requests=single_fact", "states.path=0", "states.relearn=0", "states.bits=[]")
     code = main(["run", str(place / "small.toml"), *(word for one in settings for word in ("--set", one))])

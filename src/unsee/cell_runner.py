@@ -21,10 +21,11 @@ from unsee.experiment import Cell, Experiment, Request
 from unsee.fact_edits import check_unseen, edit_facts
 from unsee.files import storage_problem, write_parquet
 from unsee.learned_models import LearnedModels, compares_with_gold
+from unsee.memory_plan import skeleton
 from unsee.provenance import peak_memory_gib, reset_peak_memory
 from unsee.run_results import load_experiment_benchmark
 from unsee.sample import SETS
-from unsee.unlearning import lent
+from unsee.unlearning import check_fits, lent
 
 if TYPE_CHECKING:
     from unsee.benchmarks.base import Benchmark
@@ -49,22 +50,32 @@ class CellRunner:
         self.benchmark: Benchmark = load_experiment_benchmark(experiment)
         self.models = LearnedModels(experiment, folder, self.benchmark, display)
 
-    def check(self, cells: Sequence[Cell]) -> None:
-        """Refuse what cannot work with these cells, before anything is written."""
-        if self.models.missing(cells):
-            self.models.start  # noqa: B018
-        if self.experiment.attacks:
-            self._check_attacks(cells)
+    def check(self, cells: Sequence[Cell], *, model: Model | None = None) -> None:
+        """Refuse what cannot work with these cells, before anything is written and any model time is spent.
 
-    def _check_attacks(self, cells: Sequence[Cell]) -> None:
-        """Refuse attacks that cannot work before any model time is spent."""
+        Args:
+            model: the start without values (`skeleton`), for a plan that shall not load it.
+        """
+        if not cells:
+            return
+        if model is None:
+            needed = self.experiment.attacks or self.models.missing(cells)
+            model = self.models.start if needed else skeleton(self.experiment.model, dtype=self.experiment.dtype)
+        for entry in dict.fromkeys(cell.entry for cell in cells if not cell.is_learned):
+            method = self.experiment.plan(entry).method
+            check_fits(model, method, self.experiment.unlearn.scope_of(method))
+        if self.experiment.attacks:
+            self._check_attacks(cells, model)
+
+    def _check_attacks(self, cells: Sequence[Cell], model: Model) -> None:
+        """Refuse attacks that cannot work on a model."""
         checked = set()
         for cell in cells:
             questions, asked = self.questions(cell), _asked_alike(cell)
             if asked not in checked:
                 checked.add(asked)
                 check_attacks(
-                    self.models.start,
+                    model,
                     questions.attacked,
                     self.experiment.attacks,
                     variants=by_fact(questions.variants),
@@ -150,7 +161,6 @@ class CellRunner:
         from peft import PeftModel
 
         from unsee.files import write_folder
-        from unsee.methods.scope import Scope
         from unsee.stopping import LikelihoodProbe
         from unsee.unlearning import chosen_scope, trains_adapters_alone, unlearn_with_report
 
@@ -158,7 +168,7 @@ class CellRunner:
         request: dict[str, Any] = {"ratio": cell.ratio, "seed": cell.draw}
         watched = partial(about(self.benchmark, cell.scenario).stop_probes, **request)
         probe = LikelihoodProbe(start.prompter, watched(set="forget"), watched(set="retain"))
-        scope = Scope(modules=unlearn.modules, rank=unlearn.lora) if plan.method.scope is None else None
+        scope = unlearn.scope_of(plan.method)
         done = unlearn_with_report(
             start,
             forget=training_questions(self.experiment, self.benchmark, cell, "forget"),

@@ -9,6 +9,8 @@ from typing import Any, Literal
 from unsee.answering import ShotSource
 from unsee.learning import LearnOptions
 from unsee.memory_options import MemoryOptions
+from unsee.methods.base import Method
+from unsee.methods.scope import Scope
 from unsee.sample import SetName
 
 UnlearnModality = Literal["image_text", "text", "mixed"]
@@ -96,6 +98,10 @@ class UnlearnTable(MemoryOptions):
     """numbers of single facts that are also deleted one after the other from the same model, which is then asked"""
     keep_edits: bool = False
     """keep the weights of every single edit"""
+
+    def scope_of(self, method: Method) -> Scope | None:
+        """Weights that a method may move; None for one that says so itself."""
+        return Scope(modules=self.modules, rank=self.lora) if method.scope is None else None
 
 
 @dataclass(frozen=True)

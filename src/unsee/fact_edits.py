@@ -126,14 +126,12 @@ class _Editor:
         journal: EditJournal,
         display: Display,
     ) -> None:
-        from unsee.methods.scope import Scope
-
         self.start, self.experiment, self.cell = start, experiment, cell
         self.questions, self.journal, self.display = questions, journal, display
         plan, unlearn = experiment.plan(cell.entry), experiment.unlearn
         self.method = plan.method
         self.options = replace(plan.options, seed=cell.seed, loss_mask=unlearn.loss_mask, **unlearn.memory)
-        self.scope = Scope(modules=unlearn.modules, rank=unlearn.lora) if plan.method.scope is None else None
+        self.scope = unlearn.scope_of(plan.method)
         self.samples: dict[str, list[Sample]] = {}
         for sample in questions.attacked:
             self.samples.setdefault(sample.subject, []).append(sample)

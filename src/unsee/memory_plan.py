@@ -127,13 +127,13 @@ def skeleton(name_or_path: str | Path, *, dtype: Dtype = "float32") -> Model:
         CheckpointError: the folder is not there, or config or processor cannot be read.
     """
     from unsee.models.checkpoints import load_processor, network_without_values
-    from unsee.models.loading import local_folder
+    from unsee.models.loading import local_folder, version_of
     from unsee.models.model import Model
     from unsee.models.self_check import expected_shared_prefix
 
     folder = local_folder(name_or_path)
     network = network_without_values(folder, dtype=dtype)
-    made = Model(network, load_processor(folder), name=folder.resolve().name)
+    made = Model(network, load_processor(folder), name=version_of(folder) or folder.resolve().name)
     made.prompter.shared_prefix = expected_shared_prefix(made.base)
     return made
 

@@ -137,7 +137,6 @@ def learning_work(
 def cell_works(experiment: Experiment, benchmark: Benchmark, cells: Sequence[Cell]) -> list[Work]:
     """One piece of work per method that trains; of single facts, editing one alone."""
     from unsee.cell_questions import cell_questions, training_questions
-    from unsee.methods.scope import Scope
     from unsee.unlearning import chosen_scope, trains_adapters_alone
 
     works = {}
@@ -145,8 +144,7 @@ def cell_works(experiment: Experiment, benchmark: Benchmark, cells: Sequence[Cel
         if cell.is_learned or cell.entry in works:
             continue
         plan, unlearn = experiment.plan(cell.entry), experiment.unlearn
-        given = Scope(modules=unlearn.modules, rank=unlearn.lora) if plan.method.scope is None else None
-        scope = chosen_scope(plan.method, given)
+        scope = chosen_scope(plan.method, unlearn.scope_of(plan.method))
         if "forget" not in plan.method.needs or not scope.modules:
             continue
         if cell.is_single_fact:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unsee.cell_questions import CellQuestions, cell_questions, edits_single_facts, training_questions
+from unsee.cell_questions import CellQuestions, edits_single_facts, training_questions
+from unsee.cell_runner import CellRunner
+from unsee.errors import CheckpointError
 from unsee.experiment import Cell, Experiment, chosen_cells
 from unsee.learned_models import learned_names
 from unsee.learning import taught
 from unsee.memory_plan import skeleton
 from unsee.memory_report import cell_works, learning_work, memory_lines
-from unsee.progress import duration
+from unsee.progress import Display, duration
 from unsee.run_folder import RunFolder
-from unsee.run_results import load_experiment_benchmark
 
 if TYPE_CHECKING:
     from unsee.attacks.base import Attack
@@ -36,10 +38,14 @@ def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = (), mem
     Raises:
         UserError: settings or data cannot be used.
     """
-    benchmark = load_experiment_benchmark(experiment)
     folder = RunFolder(out)
     cells = chosen_cells(experiment, only)
+    runner = CellRunner(experiment, folder, Display())
+    benchmark = runner.benchmark
     waiting = [cell for cell in cells if not folder.is_done(folder.cell(cell))]
+    start = partial(skeleton, experiment.model, dtype=experiment.dtype)
+    with suppress(CheckpointError):  # of a model that is not there yet the memory alone is unknown
+        runner.check(waiting, model=start())
     names = learned_names(experiment, waiting)
     seconds, lines = 0.0, [f"experiment {experiment.name} ({experiment.hash[:8]}) in {out}"]
     for name, ratio, draw, *_ in names:
@@ -53,7 +59,7 @@ def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = (), mem
         if cell not in waiting:
             lines.append(f"done  {cell.id}")
             continue
-        questions = cell_questions(experiment, benchmark, cell)
+        questions = runner.questions(cell)
         trained, asked = _counts(experiment, benchmark, cell, questions)
         seconds += trained / _TRAINED_PER_SECOND + asked * len(experiment.answer.protocols) / _ANSWERED_PER_SECOND
         parts = [f"{asked:,} questions asked", *([f"{trained:,} trained on"] if trained else [])]
@@ -66,7 +72,7 @@ def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = (), mem
     learned = [one for one in names if not folder.is_done(folder.model(one.name)) and experiment.learn.epochs]
     works = [learning_work(benchmark, experiment.learn, ratio=learned[0].ratio, draw=learned[0].draw)] if learned else []
     works += cell_works(experiment, benchmark, waiting)
-    return lines + memory_lines(partial(skeleton, experiment.model, dtype=experiment.dtype), works, memory=memory)
+    return lines + memory_lines(start, works, memory=memory)
 
 
 def _prompts(attack: Attack) -> int:

@@ -118,6 +118,7 @@ def train(
 
     options = options or TrainOptions(**method.training)
     check_inputs(method, forget=forget, retain=retain, probe=probe, stop=stop)
+    method.check(model)
     mask = resolved_mask(method, options)
     samples: dict[Side, Sequence[Sample]] = {"forget": method.compose(forget, retain), "retain": retain}
     processes.connect()

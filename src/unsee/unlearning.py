@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from unsee.errors import ConfigError
 from unsee.methods import Method, Scope, acts_while_answering, load_method
 from unsee.training_options import TrainOptions
 
@@ -130,6 +131,27 @@ def unlearn_with_report(
     if changed.method is model.method and acts_while_answering(method):
         changed.method = method
     return Unlearned(changed, report)
+
+
+def check_fits(model: Model, method: Method, scope: Scope | None = None) -> None:
+    """Refuse a method whose options the model cannot serve; no weight is changed, and of a `skeleton` none is needed.
+
+    Args:
+        scope: which weights may move, where the method does not say so.
+
+    Raises:
+        ConfigError: modules or layers that the model does not have, or hidden states that cannot be read; names the method.
+    """
+    from unsee.models.lens import check_lens
+    from unsee.models.lora import check_scope
+
+    try:
+        check_scope(model, chosen_scope(method, scope))
+    except ConfigError as error:
+        raise ConfigError(f"method {method.name}: {error}") from error
+    method.check(model)
+    if "hidden_states" in method.needs:
+        check_lens(model)
 
 
 def trains_adapters_alone(method: Method, scope: Scope) -> bool:

@@ -495,7 +495,7 @@ def test_wrong_options(name: str, options: dict[str, Any], message: str) -> None
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("head_projection", {"layers": [3, 9]}, "layer 9 does not exist; random has layers 0 .embeddings. to 8"),
+        ("head_projection", {"layers": [3, 9]}, "layer 9 does not exist; the model has layers 0 .embeddings. to 8"),
         ("max_entropy", {"layers": [1, 2]}, "layers 1, 2 lie below the edited layer 2.*name a layer from 3 to 8"),
         ("head_projection", {"k": 10**6}, "k = 1000000 leaves no other token"),
     ],

@@ -136,7 +136,7 @@ def test_leaves_no_hooks(model: Model, make: MakeBatch) -> None:
 
 @pytest.mark.parametrize("layer", [-1, 9])
 def test_a_layer_that_the_model_does_not_have(model: Model, make: MakeBatch, layer: int) -> None:
-    with pytest.raises(ConfigError, match=f"layer {layer} does not exist; random has layers 0 .embeddings. to 8"):
+    with pytest.raises(ConfigError, match=f"layer {layer} does not exist; the model has layers 0 .embeddings. to 8"):
         Lens(model).logits(make(), [3, layer])
 
 

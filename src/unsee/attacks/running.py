@@ -228,7 +228,7 @@ def check_attacks(
     skip_missing: bool = False,
 ) -> None:
     """Everything about an attack that can be wrong, before any model time; raises ConfigError or DataError."""
-    from unsee.models.lens import Lens
+    from unsee.models.lens import check_lens
 
     config = model.base.config.get_text_config()
     if budget < 1:
@@ -252,7 +252,7 @@ def check_attacks(
         if one.tunes and samples and not unrelated:
             one.prepare(model, unrelated)
     if any(one.needs == "lens" for one in attacks):
-        Lens(model)
+        check_lens(model)
 
 
 def by_fact(variants: Sequence[Sample]) -> Variants:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from unsee.errors import ConfigError, TrainingError
 from unsee.methods import Method, Scope, acts_while_answering, load_method
-from unsee.unlearning import chosen_scope, trains_adapters_alone
+from unsee.unlearning import check_fits, chosen_scope, trains_adapters_alone
 
 if TYPE_CHECKING:
     from unsee.models.model import Model
@@ -55,7 +55,8 @@ def edit_each(
         progress: called with (edits done, edits in all).
 
     Raises:
-        ConfigError: an unknown method, or samples that the method needs are missing; before the first edit.
+        ConfigError: an unknown method, samples that it needs are missing, or the model lacks what its options name; before the
+            first edit.
         TrainingError: an edit diverged, or weights are not what they were before it; names the fact.
     """
     from unsee.training import check_inputs
@@ -68,6 +69,7 @@ def edit_each(
             raise ConfigError(f"fact {fact} has no samples to forget; give some or leave it out")
         check_inputs(method, forget=samples, retain=retain)
         method.compose(samples, retain)
+    check_fits(model, method, scope)
     return _edits(
         model,
         method,

@@ -15,7 +15,6 @@ from unsee.errors import ConfigError, TrainingError
 from unsee.methods import acts_while_answering
 from unsee.methods.base import Method
 from unsee.methods.defence import Edit
-from unsee.methods.head_projection import HeadProjection, HeadProjectionOfficial
 from unsee.methods.lens_defence import LensReader
 from unsee.training import TrainReport, resolved_mask
 from unsee.training_data import TrainingData
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from unsee.sample import Sample
 
 _HOOKS: Mapping[str, tuple[Any, ...]] = {
-    "apply": (Method.apply, Edit.apply, LensReader.apply, HeadProjection.apply, HeadProjectionOfficial.apply),
+    "apply": (Method.apply, Edit.apply, LensReader.apply),
     "after_backward": (Method.after_backward,),
     "after_step": (Method.after_step, Edit.after_step),
 }

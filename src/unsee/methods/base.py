@@ -43,6 +43,9 @@ class Method:
         """Weights this method trains; None leaves the choice to the run."""
         return None
 
+    def check(self, model: Model) -> None:
+        """Refuse a model that lacks what the options name; raises ConfigError. Shapes alone count, so it may have no values."""
+
     def transform(self, samples: Sequence[Sample]) -> Sequence[Sample]:
         """Rewrite the forget samples before training (refusal or wrong targets)."""
         return samples

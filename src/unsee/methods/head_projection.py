@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from unsee.models.batches import Batch
     from unsee.models.model import Model
     from unsee.models.reference import Reference
-    from unsee.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,10 @@ class HeadProjection(LensDefence):
         if self.margin < 0:
             raise ConfigError(f"method {self.name}: margin = {self.margin} must not be negative; 0 asks for none")
 
-    def apply(self, model: Model, forget: Sequence[Sample], retain: Sequence[Sample]) -> bool:
+    def check(self, model: Model) -> None:
+        """Also refuse a k that leaves no other token."""
         fitting_k(self.name, self.k, vocabulary_of(model))
-        return super().apply(model, forget, retain)
+        super().check(model)
 
     def loss(self, model: Model, reference: Reference | None, forget: Batch | None, retain: Batch | None) -> dict[str, Tensor]:
         terms = self.retain_terms(model, reference, retain)
@@ -113,9 +112,10 @@ class HeadProjectionOfficial(LensReader):
         super().__post_init__()
         checked_k(self.name, self.k)
 
-    def apply(self, model: Model, forget: Sequence[Sample], retain: Sequence[Sample]) -> bool:
+    def check(self, model: Model) -> None:
+        """Also refuse a k that leaves no other token."""
         fitting_k(self.name, self.k, vocabulary_of(model))
-        return super().apply(model, forget, retain)
+        super().check(model)
 
     def loss(self, model: Model, reference: Reference | None, forget: Batch | None, retain: Batch | None) -> dict[str, Tensor]:
         if forget is None:

@@ -67,20 +67,28 @@ class LensReader(Edit):
             self.lenses["model"] = Lens(model)
         return self.lenses["model"]
 
-    def apply(self, model: Model, forget: Sequence[Sample], retain: Sequence[Sample]) -> bool:
-        """Refuse layers that the model does not have, or that the edit cannot reach, before the first step."""
+    def check(self, model: Model) -> None:
+        """Refuse layers that the model does not have, or that the edit cannot reach."""
+        from unsee.models.lens import check_layers
         from unsee.models.lora import chosen_layers
 
-        self.lenses.clear()
-        lens = self.lens_of(model)
-        layers = self.layers_of(lens.layers)
-        lens.check(layers)
+        count = int(model.base.config.get_text_config().num_hidden_layers)
+        layers = self.layers_of(count)
+        try:
+            check_layers(layers, count)
+        except ConfigError as error:
+            raise ConfigError(f"method {self.name}: {error}") from error
         edited = chosen_layers(model.base, self.scope) if self.scope else None
         if edited and max(layers) <= min(edited):
             raise ConfigError(
                 f"method {self.name}: layers {', '.join(map(str, layers))} lie below the edited layer {min(edited)}, so the "
-                f"edit cannot change them; name a layer from {min(edited) + 1} to {lens.layers}"
+                f"edit cannot change them; name a layer from {min(edited) + 1} to {count}"
             )
+
+    def apply(self, model: Model, forget: Sequence[Sample], retain: Sequence[Sample]) -> bool:
+        """Make the lens anew, because one reads the network it was made for."""
+        self.lenses.clear()
+        self.lens_of(model)
         return super().apply(model, forget, retain)
 
 

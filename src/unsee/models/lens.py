@@ -54,11 +54,7 @@ class Lens:
         Raises:
             ConfigError: a layer below 0 or above N.
         """
-        wrong = [layer for layer in layers if not 0 <= layer <= self.layers]
-        if wrong:
-            raise ConfigError(
-                f"layer {wrong[0]} does not exist; {self.model.name} has layers 0 (embeddings) to {self.layers} (its output)"
-            )
+        check_layers(layers, self.layers)
 
     def logits(self, batch: Batch, layers: Sequence[int]) -> Tensor:
         """Logits of the lens at the position that predicts each counted token.
@@ -143,6 +139,29 @@ class Lens:
             made, at_least_single(own), atol=tolerance, rtol=tolerance, equal_nan=True
         ):
             raise _unavailable(model, "its logits are not its unembedding of the normed last block (they are scaled or capped)")
+
+
+def check_lens(model: Model) -> None:
+    """Refuse a model that cannot be read layer by layer; of one without values only the blocks are looked at.
+
+    Raises:
+        ConfigError: says why.
+    """
+    if model.base.get_input_embeddings().weight.is_meta:
+        _blocks(model)
+    else:
+        Lens(model)
+
+
+def check_layers(layers: Sequence[int], count: int) -> None:
+    """Refuse layers that a model of `count` blocks does not have.
+
+    Raises:
+        ConfigError: a layer below 0 or above `count`.
+    """
+    wrong = [layer for layer in layers if not 0 <= layer <= count]
+    if wrong:
+        raise ConfigError(f"layer {wrong[0]} does not exist; the model has layers 0 (embeddings) to {count} (its output)")
 
 
 def _blocks(model: Model) -> nn.ModuleList:

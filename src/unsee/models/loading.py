@@ -81,10 +81,10 @@ def load_model(
     name = str(name_or_path)
     if name in EMBEDDED:
         folder = weights_folder(name)
-        return load_checkpoint(folder, device=device, dtype=dtype, name=_version(folder) or name, quantize=quantize)
+        return load_checkpoint(folder, device=device, dtype=dtype, name=version_of(folder) or name, quantize=quantize)
     if Path(name_or_path).is_dir():
         folder = Path(name_or_path)
-        return _checked(load_checkpoint(folder, device=device, dtype=dtype, name=_version(folder), quantize=quantize))
+        return _checked(load_checkpoint(folder, device=device, dtype=dtype, name=version_of(folder), quantize=quantize))
     if not hub:
         raise CheckpointError(_unknown(name))
     from unsee.models.model import Model
@@ -148,7 +148,7 @@ def model_digest(name_or_path: str | Path) -> str:
     return files_digest({path for pattern in _DECIDING for path in folder.glob(pattern) if path.is_file()})
 
 
-def _version(folder: Path) -> str | None:
+def version_of(folder: Path) -> str | None:
     """What the recipe beside embedded weights calls them, `tiny-1`; None for other folders."""
     version = read_config(folder / RECIPE).get("version") if (folder / RECIPE).is_file() else None
     return str(version) if version else None

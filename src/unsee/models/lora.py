@@ -38,6 +38,7 @@ def attach(
     Raises:
         ConfigError: a module path or layer that the model does not have.
     """
+    check_scope(model, scope)
     shared = shared and not in_place and scope.rank is not None and not has_adapter(model)
     made = _sharing_weights(model) if shared else copied(model, in_place=in_place)
     for weight in made.network.parameters():
@@ -45,14 +46,11 @@ def attach(
     if not scope.modules:
         return made
     if scope.rank is None:
-        refuse_moving(made, "training the weights themselves")
         set_trainable(made, scope)
         return made
     import torch
     from peft import LoraConfig, get_peft_model
 
-    if scope.rank < 1:
-        raise ConfigError(f"LoRA rank {scope.rank} must be at least 1; leave it out to train the weights themselves")
     paths = linear_paths(made, scope)
     config = LoraConfig(
         r=scope.rank,
@@ -64,6 +62,23 @@ def attach(
         torch.manual_seed(seed)
         made.network = get_peft_model(made.network, config)
     return made
+
+
+def check_scope(model: Model, scope: Scope) -> None:
+    """Refuse a scope that cannot be trained; nothing is changed and no values are read.
+
+    Raises:
+        ConfigError: a module path or layer that the model does not have, weights that cannot move, or a rank below 1.
+    """
+    if not scope.modules:
+        return
+    if scope.rank is None:
+        refuse_moving(model, "training the weights themselves")
+        _own_weights(model, scope)
+    elif scope.rank < 1:
+        raise ConfigError(f"LoRA rank {scope.rank} must be at least 1; leave it out to train the weights themselves")
+    else:
+        linear_paths(model, scope)
 
 
 def has_adapter(model: Model) -> bool:
@@ -112,8 +127,7 @@ def _like(model: Model, network: Any) -> Model:
 
 def set_trainable(model: Model, scope: Scope) -> list[str]:
     """Make the scope's own weights trainable and freeze all others, in place; returns the trainable names."""
-    names = {name for path in _paths(model.base, scope) for name in _weights(model.base, path, scope)}
-    weights = dict(model.base.named_parameters())
+    names, weights = _own_weights(model, scope), dict(model.base.named_parameters())
     chosen = {id(weights[name]) for name in names if name in weights}
     for weight in weights.values():
         weight.requires_grad_(id(weight) in chosen)
@@ -143,6 +157,11 @@ def linear_paths(model: Model, scope: Scope) -> list[str]:
             "choose others, or train the weights themselves (rank none)"
         )
     return list(dict.fromkeys(found))
+
+
+def _own_weights(model: Model, scope: Scope) -> set[str]:
+    """Names of the weights of a scope without a rank."""
+    return {name for path in _paths(model.base, scope) for name in _weights(model.base, path, scope)}
 
 
 def _weights(network: Any, path: str, scope: Scope) -> Iterator[str]:
