@@ -276,6 +276,37 @@ def test_what_the_model_cannot_serve_is_told_before_any_model_time(
     assert shown.out == "" and not out.exists()
 
 
+@pytest.mark.parametrize("key", ["target", "utility_floor"])
+def test_a_stop_rule_that_needs_a_probe_is_no_rule_for_single_facts(
+    file: Path, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(file), "--out", str(tmp_path / "run"), "--set", f"fact_erasure.{key}=0.9"]) == 2
+    assert_one_line(capsys.readouterr().err, f"method.fact_erasure.{key} = 0.9 looks at probe questions")
+
+
+def test_edits_stop_by_their_own_loss(facts: Experiment, file: Path) -> None:
+    """Constrained fine-tuning as published, SGD included: here every loss is small from the start, so that no step is taken."""
+    constrained = {"rank": "none", "max_change": 1e-4, "learning_rate": 1.0, "steps": 25, "max_grad_norm": "none"}
+    tree = json.loads(json.dumps(facts.tree))
+    tree["unlearn"] |= {"methods": ["fact_erasure"], "controls": [], "optimizer": "sgd"}
+    tree["method"] = {"fact_erasure": {**constrained, "schedule": "constant", "loss_below": 0.01}}
+    tree["attack"] = {"attacks": []}
+    made = parse_experiment(tree)
+    folder = RunFolder(run(made, out=file.parent / "stopped").folder).cell(cell_of(made, "fact_erasure"))
+    lines = [json.loads(line) for line in (folder / "edits.jsonl").read_text().splitlines()]
+    assert [line["edit_id"] for line in lines] == [*load_experiment_benchmark(made).subjects, after_edits(2)]
+    assert all((line["steps"], line["reason"]) == (0, "loss_below") and line["loss"] < 0.01 for line in lines)
+
+
+def test_a_setting_that_methods_did_not_have_keeps_their_cells(facts: Experiment) -> None:
+    assert facts.tree["method"]["fact_erasure"]["loss_below"] == "none"
+    assert "loss_below" not in facts.decisive["method"]["fact_erasure"]
+    method = {**facts.method, "fact_erasure": {**facts.method["fact_erasure"], "loss_below": 0.1}}
+    other = replace(facts, method=method)
+    apart = [cell.method for cell, its in zip(facts.cells, other.cells, strict=True) if cell.id != its.id]
+    assert apart == ["fact_erasure"]
+
+
 def test_shares_are_not_single_facts(place: Path, facts: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
     settings = ("unlearn.requests=single_fact", "states.path=0", "states.relearn=0", "states.bits=[]")
     code = main(["run", str(place / "small.toml"), *(word for one in settings for word in ("--set", one))])

@@ -152,6 +152,13 @@ def test_a_plan_says_what_packed_rows_save(model, samples) -> None:
     assert rows(pack=False) == "  a row per question"
 
 
+def test_sgd_keeps_nothing(model, samples) -> None:
+    weights = attach(model, Scope(rank=None))
+    plain, adamw = (plan(weights, samples, "ga", optimizer=name, batch_size=1) for name in ("sgd", "adamw"))
+    assert plain.parts["optimizer"] == 0 and plain.parts["gradients"] == bytes_of(weights, trainable=True)
+    assert plain.total < adamw.total
+
+
 def test_references(model, samples) -> None:
     adapted = attach(model, Scope(rank=2))
     held = {

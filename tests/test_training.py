@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from unsee.errors import CheckpointError, ConfigError, DataError, TrainingError
+from unsee.memory_options import make_optimizer
 from unsee.methods import BUILT_IN, Method, Scope, load_method
 from unsee.methods.losses import nll
 from unsee.models.batches import collate
@@ -513,12 +514,46 @@ def test_a_loss_that_is_not_finite_names_step_and_remedy(model, samples):
     assert any(not torch.equal(weight, before[name]) for name, weight in model.network.named_parameters())
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_step_that_begins_below_a_loss_is_not_taken(model, samples, tmp_path, optimizer):
+    """The weights are those of a run with as many steps; a run that goes on stops at the same place."""
+
+    def trained(*, steps=8, stop=None, **given):
+        made = attach(model, Scope(rank=2, layers=(0,)))
+        chosen = replace(FAST, steps=steps, schedule="constant", learning_rate=0.05, optimizer=optimizer)
+        return made, train(made, load_method("finetune"), retain=samples[:4], options=chosen, stop=stop, **given)
+
+    trained(log=tmp_path / "all.jsonl")
+    losses = [row["loss"] for row in rows(tmp_path / "all.jsonl")]
+    assert losses[3] < min(losses[:3])
+    rule = StopRule(loss_below=(losses[3] + min(losses[:3])) / 2)
+    made, report = trained(stop=rule, log=tmp_path / "some.jsonl", resume=tmp_path / "state")
+    assert (report.steps, report.reason, report.loss) == (3, "loss_below", losses[3])
+    assert sum(report.terms.values()) == report.loss and len(rows(tmp_path / "some.jsonl")) == 3
+    short, _ = trained(steps=3)
+    again, resumed = trained(stop=rule, log=tmp_path / "some.jsonl", resume=tmp_path / "state")
+    assert (resumed.steps, resumed.reason, resumed.resumed_at) == (3, "loss_below", 3)
+    for other in (short, again):
+        assert all(torch.equal(weight, weights(other)[name]) for name, weight in weights(made).items())
+    assert trained(stop=StopRule(loss_below=losses[0] + 1))[1].steps == 0
+
+
+def test_a_step_of_sgd_by_hand():
+    """The new w is w - lr (g + decay w): 1 - 0.1 (0.5 + 0.01) = 0.949 and -2 - 0.1 (0.25 - 0.02) = -2.023; nothing is kept."""
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    made = make_optimizer([weight], TrainOptions(optimizer="sgd"), lr=0.1, betas=(0.9, 0.999), weight_decay=0.01)
+    weight.grad = torch.tensor([0.5, 0.25])
+    made.step()
+    assert weight.tolist() == pytest.approx([0.949, -2.023], abs=1e-6)
+    assert not any(made.state.values())
+
+
 def test_inputs_that_cannot_work_are_refused_before_training(model, samples):
     with pytest.raises(ConfigError, match="graddiff needs retain samples"):
         unlearn(model, forget=samples[:4], method="graddiff")
     with pytest.raises(ConfigError, match="ga needs forget samples"):
         unlearn(model, forget=[], method="ga")
-    with pytest.raises(ConfigError, match="stop rule needs a probe"):
+    with pytest.raises(ConfigError, match=r"stop rule target = 0\.1 needs a probe to look at"):
         unlearn(model, forget=samples[:4], method="ga", stop=StopRule(target=0.1))
     with pytest.raises(ConfigError, match="no weight of the model is trainable"):
         train(attach(model, Scope(modules=(), rank=None)), load_method("ga"), forget=samples[:4])

@@ -178,7 +178,7 @@ class CellRunner:
             scope=scope,
             in_place=trains_adapters_alone(plan.method, chosen_scope(plan.method, scope)),
             probe=probe,
-            stop=plan.stop if plan.stop.target is not None or plan.stop.utility_floor is not None else None,
+            stop=plan.stop,
             log=folder / "train.jsonl",
             resume=folder / "training",
             reference_model=reference,

@@ -167,7 +167,7 @@ def unlearn(
     from unsee.method_plans import method_plan
     from unsee.methods.scope import Scope
     from unsee.settings import assignments
-    from unsee.training import check_inputs
+    from unsee.training import check_inputs, check_stop
     from unsee.unlearning import chosen_scope
 
     room = given_memory(memory, dry_run=dry_run)
@@ -178,6 +178,7 @@ def unlearn(
     check_inputs(plan.method, forget=forgotten, retain=kept)
     options = replace(plan.options, seed=seed, loss_mask=loss_mask, **saving.memory)
     scope = Scope(modules=modules, rank=lora) if plan.method.scope is None else None
+    check_stop(plan.stop, None)
     if dry_run:
         say(f"would make {model} forget {len(forgotten):,} questions by {method}, keeping {len(kept):,}, into {out}")
         work = Work(method, plan.method, chosen_scope(plan.method, scope), options, forgotten, kept, quantize=quantize)
@@ -198,6 +199,7 @@ def unlearn(
                 method=plan.method,
                 options=options,
                 scope=scope,
+                stop=plan.stop,
                 resume=state,
                 reference_model=load_model(reference_model, device=processes.device(), hub=hub, dtype=dtype)
                 if reference_model

@@ -71,6 +71,8 @@ _ADDED_LATER: Mapping[str, Any] = {
     "attack.never_learned": False,
 }
 """Options that older run folders do not know, with the value that changes nothing: their cells keep their ids."""
+_ADDED_LATER_TO_METHODS: Mapping[str, Any] = {"loss_below": "none"}
+"""The same for settings of every method."""
 _SHARED = ("model", "dtype", "quantize", "benchmark", "learn", "answer")
 """What decides every cell."""
 
@@ -214,6 +216,11 @@ class Experiment:
                 table = table[key]
             if path in unused or table[last] == _ADDED_LATER[path]:
                 del table[last]
+        known = _ADDED_LATER_TO_METHODS.items()
+        tree["method"] = {
+            name: {key: value for key, value in settings.items() if (key, value) not in known}
+            for name, settings in tree["method"].items()
+        }
         return tree
 
     @property

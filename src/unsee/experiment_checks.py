@@ -105,7 +105,13 @@ def check(experiment: Experiment) -> None:
         if name not in used:
             raise ConfigError(f"method.{name} is set, but {name} is not among unlearn.methods; add it there")
     for name in used:
-        experiment.plan(name)
+        probed = experiment.plan(name).stop.probed
+        if probed and unlearn.requests == "single_fact":
+            key, value = next(iter(probed.items()))
+            raise ConfigError(
+                f"method.{name}.{key} = {value} looks at probe questions, which an edit of a single fact has none of; "
+                f"set method.{name}.loss_below or steps instead"
+            )
 
 
 def _check_attack(experiment: Experiment) -> None:

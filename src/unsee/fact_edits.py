@@ -129,7 +129,7 @@ class _Editor:
         self.start, self.experiment, self.cell = start, experiment, cell
         self.questions, self.journal, self.display = questions, journal, display
         plan, unlearn = experiment.plan(cell.entry), experiment.unlearn
-        self.method = plan.method
+        self.method, self.stop = plan.method, plan.stop
         self.options = replace(plan.options, seed=cell.seed, loss_mask=unlearn.loss_mask, **unlearn.memory)
         self.scope = unlearn.scope_of(plan.method)
         self.samples: dict[str, list[Sample]] = {}
@@ -176,6 +176,7 @@ class _Editor:
                 options=self.options,
                 scope=self.scope,
                 side_by_side=size,
+                stop=self.stop,
             ):
                 if edited.fact in self.journal.done:
                     continue
@@ -202,6 +203,7 @@ class _Editor:
                 method=self.method,
                 options=self.options,
                 scope=self.scope,
+                stop=self.stop,
                 in_place=count > 1,
             )
             model = done.model

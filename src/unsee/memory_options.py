@@ -28,8 +28,8 @@ class MemoryOptions:
 
     gradient_checkpointing: bool = False
     """Compute a block's activations again on the way back instead of keeping them: same results, one more forward pass."""
-    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
-    """adamw_8bit is AdamW with both moments in 8 bits, by bitsandbytes."""
+    optimizer: Literal["adamw", "adamw_8bit", "sgd"] = "adamw"
+    """adamw_8bit is AdamW with both moments in 8 bits, by bitsandbytes; sgd follows the gradient and keeps nothing."""
     reference: ReferenceKind = "auto"
     """Where the frozen start comes from: the adapter switched off, values cached before the first step, or a second model;
     auto is adapter_off where there is an adapter and cache otherwise."""
@@ -53,7 +53,7 @@ class MemoryOptions:
     @property
     def saves_memory(self) -> bool:
         """Whether a switch changes how a step is computed."""
-        return self.gradient_checkpointing or self.optimizer != "adamw" or self.reference != "auto"
+        return self.gradient_checkpointing or self.optimizer == "adamw_8bit" or self.reference != "auto"
 
     def __post_init__(self) -> None:
         for key in ("reference_top_k", "max_sample_tokens", "max_pictures"):
@@ -93,10 +93,10 @@ def check_sizes(samples: Iterable[Sample], encoded: Iterable[Encoded], options: 
 
 
 def make_optimizer(weights: list[nn.Parameter], options: MemoryOptions, **settings: Any) -> torch.optim.Optimizer:
-    """AdamW over the trainable weights, as the options want it.
+    """The optimizer of the options over the trainable weights.
 
     Args:
-        settings: `lr`, `betas` and `weight_decay`.
+        settings: `lr`, `betas` (of AdamW alone) and `weight_decay`.
 
     Raises:
         ConfigError: its moments shall have 8 bits and bitsandbytes is not installed.
@@ -113,7 +113,10 @@ def make_optimizer(weights: list[nn.Parameter], options: MemoryOptions, **settin
             ) from error
         return AdamW8bit(group, **settings)
     # The fused kernel keeps no intermediate result; the default on a GPU makes one as large as all trainable weights.
-    return torch.optim.AdamW(group, fused=any(weight.is_cuda for weight in weights) or None, **settings)
+    fused = any(weight.is_cuda for weight in weights) or None
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(group, lr=settings["lr"], weight_decay=settings["weight_decay"], fused=fused)
+    return torch.optim.AdamW(group, fused=fused, **settings)
 
 
 @contextmanager

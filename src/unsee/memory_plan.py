@@ -195,7 +195,12 @@ def plan_training(
     laid_out = {side: one.tokens(model, options, pack=packs) for side, one in passes.items()}
     samples = {side: one.largest(laid_out[side], options) for side, one in passes.items()}
     few = replace(
-        options, optimizer="adamw", precision="fp32", epochs=1, steps=None, gradient_accumulation=_accumulated(options)
+        options,
+        optimizer="adamw" if options.optimizer == "adamw_8bit" else options.optimizer,
+        precision="fp32",
+        epochs=1,
+        steps=None,
+        gradient_accumulation=_accumulated(options),
     )
     trace = MemoryTrace(
         vocabulary=model.base.get_output_embeddings().weight.shape[0],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from unsee.sample import Sample
 
 Probe = Callable[["Model"], Mapping[str, float | None]]
-StopReason = Literal["target", "utility_floor"]
+StopReason = Literal["target", "utility_floor", "loss_below"]
 
 _PROBED_AT_ONCE = 64
 
@@ -62,17 +62,29 @@ class LikelihoodProbe:
 
 @dataclass(frozen=True)
 class StopRule:
-    """Stop once forget questions are answered no better than a target, or utility falls too far."""
+    """Stop once forget questions are answered no better than a target, utility falls too far, or the loss is small."""
 
     target: float | None = None
     """Stop when `probe_forget` is at or below this probability."""
     utility_floor: float | None = None
     """Stop when `probe_retain` is below this share of its value at the start."""
+    loss_below: float | None = None
+    """Stop before the first step whose loss, all terms together, is below this; needs no probe."""
 
     def __post_init__(self) -> None:
-        for key, value in (("target", self.target), ("utility_floor", self.utility_floor)):
-            if value is not None and not 0 <= value <= 1:
+        for key, value in self.probed.items():
+            if not 0 <= value <= 1:
                 raise ConfigError(f"stop rule: {key} = {value} must lie between 0 and 1")
+
+    @property
+    def probed(self) -> dict[str, float]:
+        """The parts that look at probe questions and are set, by name."""
+        parts = {"target": self.target, "utility_floor": self.utility_floor}
+        return {key: value for key, value in parts.items() if value is not None}
+
+    def loss_reached(self, loss: float) -> StopReason | None:
+        """Why not to take a step that begins at this loss, or None."""
+        return "loss_below" if self.loss_below is not None and loss < self.loss_below else None
 
     def reached(self, probe: Mapping[str, float | None], start: Mapping[str, float | None]) -> StopReason | None:
         """Why to stop now, or None."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from unsee.stopping import Probe, StopRule
     from unsee.training_state import Place, Waypoints
 
-EndReason = Literal["finished", "training_free", "no_steps", "target", "utility_floor"]
+EndReason = Literal["finished", "training_free", "no_steps", "target", "utility_floor", "loss_below"]
 
 _PROBES, _PROBED_EVERY = 10, 5
 
@@ -48,11 +48,11 @@ class TrainReport:
 
     Attributes:
         steps: optimizer steps in all, earlier parts of a resumed run included.
-        reason: `finished`, `target` or `utility_floor` (stop rule), `training_free`, or `no_steps`.
+        reason: `finished`, `target`, `utility_floor` or `loss_below` (stop rule), `training_free`, or `no_steps`.
         effective_batch: samples of one side per optimizer step.
         seconds: time in steps, probes aside.
         tokens: trained on, those of both sides, prompts included.
-        loss, terms: of the last step.
+        loss, terms: of the last step, or of the one that was not taken because of them (`loss_below`).
         start_probe, end_probe: what the probe said before and after.
         resumed_at: step the run was continued from.
     """
@@ -97,7 +97,7 @@ def train(
             those of the step (tokens of both sides, prompts included), probes are null where none was due.
         probe: called before the first step, every `probe_every` steps and after the last.
         probe_every: by default 5 where a stop rule looks, else a tenth of the run, though no less than 5.
-        stop: looked at after every probe.
+        stop: looked at after every probe, its `loss_below` before every step is taken.
         resume: folder for checkpoints; a run that finds one of its own there goes on from it, to the same weights.
         reference: used instead of the one the method asks for.
         reference_model: for methods whose reference was tuned on the retain set.
@@ -125,13 +125,13 @@ def train(
     accelerator = Accelerator(device_placement=False)
     trained = [weight for weight in model.network.parameters() if weight.requires_grad]
     settings = {"lr": options.learning_rate, "betas": options.betas, "weight_decay": options.weight_decay}
-    adamw = make_optimizer(trained, options, **settings)
+    optimizer = make_optimizer(trained, options, **settings)
     traced = samples if data is None else {}
     with (
         explained(model, method, traced, options, kept=resume),
         _seeded(options.seed),
         _training_mode(model),
-        spread(accelerator, model, method, adamw) as lay,
+        spread(accelerator, model, method, optimizer) as lay,
         checkpointing(model.network, options),
     ):
         data = data or TrainingData(model, samples, options, mask)
@@ -154,14 +154,15 @@ def train(
         trained = lay.trained
         # What decides a run is how many batches a step has, not how many processes share them.
         marks = fingerprint(model, method, replace(options, gradient_accumulation=per_step), data.encoded)
-        checkpoints = Checkpoints(resume, model=model, optimizer=adamw, marks=marks, writes=accelerator.is_main_process)
+        checkpoints = Checkpoints(resume, model=model, optimizer=optimizer, marks=marks, writes=accelerator.is_main_process)
         place = checkpoints.load() or place
-        probe_every = probe_every or (_PROBED_EVERY if stop else max(_PROBED_EVERY, math.ceil(total / _PROBES)))
+        probe_every = probe_every or (_PROBED_EVERY if stop and stop.probed else max(_PROBED_EVERY, math.ceil(total / _PROBES)))
         first = place.step
         if waypoints and first:  # an interruption may have fallen between step and waypoint
             waypoints.keep(model, first, total, writes=accelerator.is_main_process)
         steps_log = StepLog(log if accelerator.is_main_process else None, keep_bytes=place.log_bytes)
         stopped = stop.reached(place.last_probe, place.start_probe) if stop else None
+        ending: Mapping[str, float] = {}
         try:
             for step in data.steps_from(method, place.step, length=length, per_step=per_step):
                 if stopped or place.step == total:
@@ -169,12 +170,15 @@ def train(
                 began = time.perf_counter()
                 checkpoints.begin_step()
                 rate = options.rate(place.step, total)
-                for parameters in adamw.param_groups:
+                for parameters in optimizer.param_groups:
                     parameters["lr"] = rate
                 lay.optimizer.zero_grad(set_to_none=True)
                 terms = _backward(lay, model, method, reference, data, step)
                 for name, value in terms.items():
                     _check_finite(f"term {name}", value, place.step + 1, options.learning_rate)
+                if stop and terms and (stopped := stop.loss_reached(sum(terms.values()))):
+                    ending = terms
+                    break
                 lay.add_up()
                 norm = float(whole(accelerator.clip_grad_norm_(trained, options.max_grad_norm or math.inf)))
                 _check_finite("the gradient", norm, place.step + 1, rate)
@@ -222,9 +226,10 @@ def train(
             raise
         finally:
             steps_log.close()
-            adamw.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
         checkpoints.save(place)
-    return _report(model, options, place, processes=accelerator.num_processes, reason=stopped or "finished", resumed_at=first)
+    report = _report(model, options, place, processes=accelerator.num_processes, reason=stopped or "finished", resumed_at=first)
+    return replace(report, loss=sum(ending.values()), terms=ending) if ending else report
 
 
 def check_inputs(
@@ -242,8 +247,16 @@ def check_inputs(
             raise ConfigError(
                 f"method {method.name} needs {side} samples and none are given; give some or choose another method"
             )
-    if stop and not probe:
-        raise ConfigError("a stop rule needs a probe to look at; give probe questions or stop after a number of steps")
+    check_stop(stop, probe)
+
+
+def check_stop(stop: StopRule | None, probe: Probe | None) -> None:
+    """Raises ConfigError where a stop rule lacks the probe that it looks at."""
+    if stop and stop.probed and not probe:
+        named = " and ".join(f"{key} = {value}" for key, value in stop.probed.items())
+        raise ConfigError(
+            f"stop rule {named} needs a probe to look at; give probe questions, or set loss_below or steps instead"
+        )
 
 
 def resolved_mask(method: Method, options: TrainOptions) -> LossMask:

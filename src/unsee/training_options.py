@@ -16,7 +16,7 @@ class TrainOptions(MemoryOptions):
     """How a model is trained, whatever the method."""
 
     learning_rate: float = 2e-5
-    """Highest learning rate of AdamW."""
+    """Highest learning rate."""
     epochs: int = 1
     """Passes over the forget samples (over the retain samples when learning); ignored where steps is set."""
     steps: int | None = None
@@ -28,7 +28,7 @@ class TrainOptions(MemoryOptions):
     max_grad_norm: float | None = 1.0
     """Gradients are scaled down to this norm; none leaves them as they are."""
     weight_decay: float = 0.01
-    """AdamW's weight decay."""
+    """Share of a weight that a step takes away, times the learning rate."""
     betas: tuple[float, float] = (0.9, 0.999)
     """AdamW's decay of both moments."""
     warmup: float = 0.0

@@ -29,6 +29,7 @@ from unsee.models.lora import attach, copied
 from unsee.models.model import Model
 from unsee.models.questions import encode_samples
 from unsee.sample import Sample
+from unsee.stopping import StopRule
 from unsee.training import TrainReport
 from unsee.training_options import TrainOptions
 
@@ -136,6 +137,35 @@ def test_groups_equal_lone_facts_exactly(exact: Model, made: type[Method], monke
     moved = [value for one in expected.values() for name, value in one.weights.items() if "lora_B" in name]
     assert all(value.abs().max() > 1e-3 for value in moved)
     assert (expected["a"].logprobs - expected["b"].logprobs).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("fact_erasure", {}),
+        ("error_injection", {"optimizer": "sgd", "learning_rate": 0.5, "max_grad_norm": None}),
+        ("input_rephrasing", {"optimizer": "sgd", "learning_rate": 0.5, "batch_size": 2, "gradient_accumulation": 3}),
+    ],
+    ids=str,
+)
+def test_every_fact_stops_by_its_own_loss(
+    exact: Model, name: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has stopped stays as it is while others go on, whatever the optimizer: to 1e-8 in double precision."""
+    given: dict[str, Any] = {"options": replace(OPTIONS, epochs=12, **changes)}
+    unstopped = outcomes(exact, load_method(name), FACTS, 1, **given)
+    second, third = sorted(one.report.loss for one in unstopped.values())[1:3]
+    given["stop"] = StopRule(loss_below=(second + third) / 2)
+    expected = outcomes(exact, load_method(name), FACTS, 1, **given)
+    reasons = {one.report.reason for one in expected.values()}
+    assert reasons == {"loss_below", "finished"}
+    cuts = settled(monkeypatch)
+    for size in (4, 3):
+        assert_equal(outcomes(exact, load_method(name), FACTS, size, **given), expected, EXACT)
+    assert cuts, "facts were not trained side by side"
+    for fact, one in expected.items():
+        same = all(torch.equal(weight, unstopped[fact].weights[key]) for key, weight in one.weights.items())
+        assert same == (one.report.reason == "finished")
 
 
 @pytest.mark.parametrize("made", CORRECTED, ids=every)

@@ -13,6 +13,7 @@ from unsee.unlearning import check_fits, chosen_scope, trains_adapters_alone
 if TYPE_CHECKING:
     from unsee.models.model import Model
     from unsee.sample import Sample
+    from unsee.stopping import StopRule
     from unsee.training import TrainReport
     from unsee.training_options import TrainOptions
 
@@ -40,6 +41,7 @@ def edit_each(
     options: TrainOptions,
     scope: Scope | None = None,
     side_by_side: int = 1,
+    stop: StopRule | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Edited]:
     """Delete every fact on its own, each from the same weights and with the same seed: order and grouping do not matter.
@@ -52,11 +54,12 @@ def edit_each(
         scope: which weights may move, where the method does not say so; LoRA of rank 16 on the language model by default.
         side_by_side: how many facts are trained in one batched pass. It changes time and memory only; facts of methods and
             models that do not allow it (`why_not_side_by_side`) are trained one after another.
+        stop: a rule without a probe (`loss_below`), for each fact by its own loss.
         progress: called with (edits done, edits in all).
 
     Raises:
-        ConfigError: an unknown method, samples that it needs are missing, or the model lacks what its options name; before the
-            first edit.
+        ConfigError: an unknown method, samples that it needs are missing, the model lacks what its options name, or a stop rule
+            that needs a probe; before the first edit.
         TrainingError: an edit diverged, or weights are not what they were before it; names the fact.
     """
     from unsee.training import check_inputs
@@ -67,7 +70,7 @@ def edit_each(
     for fact, samples in forget.items():
         if not samples:
             raise ConfigError(f"fact {fact} has no samples to forget; give some or leave it out")
-        check_inputs(method, forget=samples, retain=retain)
+        check_inputs(method, forget=samples, retain=retain, stop=stop)
         method.compose(samples, retain)
     check_fits(model, method, scope)
     return _edits(
@@ -78,6 +81,7 @@ def edit_each(
         options=options,
         scope=chosen_scope(method, scope),
         size=side_by_side,
+        stop=stop,
         progress=progress,
     )
 
@@ -91,6 +95,7 @@ def _edits(
     options: TrainOptions,
     scope: Scope,
     size: int,
+    stop: StopRule | None,
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[Edited]:
     from unsee.editing.isolation import StartWeights
@@ -105,14 +110,14 @@ def _edits(
         start = StartWeights(changed)
         groups = None
         if size > 1 and not options.saves_memory and why_not_side_by_side(changed, method) is None:
-            groups = SideBySide(changed, method, forget, retain=retain, options=options, size=size)
+            groups = SideBySide(changed, method, forget, retain=retain, options=options, size=size, stop=stop)
     fact = ""
     try:
         for number, fact in enumerate(forget, start=1):
             try:
                 with _gradients():
                     report = groups.edit(fact) if groups else None
-                    report = report or _edit_alone(changed, method, fact, forget[fact], retain, options)
+                    report = report or _edit_alone(changed, method, fact, forget[fact], retain, options, stop)
                 if changed.network.training:
                     changed.network.eval()
                 if changed.method is model.method and acts_while_answering(method):
@@ -139,11 +144,17 @@ def _gradients() -> Iterator[None]:
 
 
 def _edit_alone(
-    model: Model, method: Method, fact: str, forget: Sequence[Sample], retain: Sequence[Sample], options: TrainOptions
+    model: Model,
+    method: Method,
+    fact: str,
+    forget: Sequence[Sample],
+    retain: Sequence[Sample],
+    options: TrainOptions,
+    stop: StopRule | None,
 ) -> TrainReport:
     from unsee.training import train
 
     try:
-        return train(model, method, forget=forget, retain=retain, options=options)
+        return train(model, method, forget=forget, retain=retain, options=options, stop=stop)
     except TrainingError as error:
         raise TrainingError(f"edit of fact {fact}: {error}") from error

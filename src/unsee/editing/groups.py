@@ -1,12 +1,13 @@
 """A group of facts trained at once through the one training loop, each with an adapter of its own.
 
-AdamW works weight by weight, so a stack of adapters is trained as each would be alone: the loss is the sum of the facts' own
-means, gradients are clipped per fact, and learning rates depend on the step alone.
+AdamW and SGD work weight by weight, so a stack of adapters is trained as each would be alone: the loss is the sum of the facts'
+own means, gradients are clipped per fact, and learning rates depend on the step alone. A fact whose own loss says that it is
+done stays as it is while the others go on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +20,7 @@ from unsee.editing.stacked_adapters import ROWS, Adapter, AdapterStack, Rows
 from unsee.methods.base import Method
 from unsee.methods.lens_defence import LensReader
 from unsee.models.reference import AdapterOff, Reference, evaluating
+from unsee.stopping import StopReason, StopRule
 from unsee.training import TrainReport, side_of, train
 from unsee.training_data import TrainingData
 
@@ -45,6 +47,16 @@ class FinishedEdit(NamedTuple):
     report: TrainReport
 
 
+class _Stopped(NamedTuple):
+    """Where the stop rule held a fact: after so many steps and tokens, at these terms, with these adapters."""
+
+    reason: StopReason
+    steps: int
+    tokens: int
+    terms: dict[str, float]
+    adapters: dict[str, Adapter]
+
+
 class Group:
     """Facts that are trained at once.
 
@@ -53,6 +65,7 @@ class Group:
         facts: data of each; all have as many steps in an epoch.
         paths: of the network's blocks.
         settled: what an earlier group found out; None looks at the first step.
+        stop: for each fact by its own loss.
 
     Attributes:
         settled: where the network is cut, in a tuple because every layer may have to run (None).
@@ -66,8 +79,12 @@ class Group:
         *,
         paths: BlockPaths,
         settled: tuple[Cut | None] | None = None,
+        stop: StopRule | None = None,
     ) -> None:
-        self.model, self.method, self.facts, self.settled = model, method, facts, settled
+        self.model, self.method, self.facts, self.settled, self._stop = model, method, facts, settled, stop
+        self._data = JointData(model, facts, method)
+        self._steps = 0
+        self._stopped: dict[int, _Stopped] = {}
         self.stack = AdapterStack(model, len(facts))
         self._fixed_layers = FixedLayers(self.stack, paths)
         self._paths = paths
@@ -84,7 +101,6 @@ class Group:
         if self.model.prompter.cross_attends:
             raise UnlikeAloneError  # rows with and without pictures go through such networks apart
         options = replace(self.facts[0].options, max_grad_norm=None)
-        data = JointData(self.model, self.facts, self.method)
         with self.stack.installed(), self._fixed_layers.installed():
             report = train(
                 self.model,
@@ -93,15 +109,13 @@ class Group:
                 retain=retain,
                 options=options,
                 reference=_StackOff(self.stack) if self.method.reference == "start" else None,
-                data=data,
+                data=self._data,
+                stop=_AllStopped(group=self) if self._stop else None,
             )
             # The stack's weights are those of all facts.
             weights = report.trainable_weights // len(self.facts)
-            edits = []
-            for fact, tokens in enumerate(data.trained_tokens):
-                own = replace(report, trainable_weights=weights, tokens=tokens, seconds=report.seconds / len(self.facts))
-                edits.append(FinishedEdit(self.stack.adapters(fact), self._with_terms(own, fact)))
-        return edits
+            own = replace(report, trainable_weights=weights, seconds=report.seconds / len(self.facts))
+            return [FinishedEdit(self.stack.adapters(fact), self._of(own, fact)) for fact in range(len(self.facts))]
 
     def loss(self, reference: Reference | None, forget: JointBatch | None, retain: JointBatch | None) -> dict[str, Tensor]:
         """The method's terms, weighted so that the loop's mean over all samples is the sum of the facts' own means."""
@@ -123,11 +137,30 @@ class Group:
             self.stack.clip(self.facts[0].options.max_grad_norm)
 
     def finish_step(self) -> None:
-        """Keep what the step said about each fact."""
+        """Keep what the step said about each fact; facts that have stopped did not take it."""
+        self._steps += 1
         self._last_terms, self._terms = self._terms, {}
+        for fact, stopped in self._stopped.items():
+            self.stack.put(fact, stopped.adapters)
 
-    def _with_terms(self, report: TrainReport, fact: int) -> TrainReport:
-        terms = {name: values[fact].item() for name, values in self._last_terms.items()}
+    def stop_facts(self) -> StopReason | None:
+        """Stop facts whose loss of this step says so; why the group ends, once all have stopped."""
+        assert self._stop is not None
+        for fact, tokens in enumerate(self._data.trained_tokens):
+            terms = _of_fact(self._terms, fact)
+            reason = None if fact in self._stopped else self._stop.loss_reached(sum(terms.values()))
+            if reason:
+                self._stopped[fact] = _Stopped(reason, self._steps, tokens, terms, self.stack.adapters(fact))
+        return self._stopped[0].reason if len(self._stopped) == len(self.facts) else None
+
+    def _of(self, report: TrainReport, fact: int) -> TrainReport:
+        """A fact's own report."""
+        if fact in self._stopped:
+            reason, steps, tokens, terms, _ = self._stopped[fact]
+            report = replace(report, reason=reason, steps=steps, tokens=tokens)
+        else:
+            terms = _of_fact(self._last_terms, fact)
+            report = replace(report, tokens=self._data.trained_tokens[fact])
         return replace(report, loss=sum(terms.values()), terms=terms) if terms else report
 
     def _side(self, name: str, values: Tensor, forget: JointBatch | None, retain: JointBatch | None) -> JointBatch:
@@ -239,6 +272,10 @@ class Group:
         return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else own
 
 
+def _of_fact(terms: Mapping[str, Tensor], fact: int) -> dict[str, float]:
+    return {name: values[fact].item() for name, values in terms.items()}
+
+
 def _close(one: Tensor, other: Tensor, allowed: float) -> bool:
     """Whether values agree; what is no number in both does, because the loop refuses it anyway."""
     return torch.allclose(one, other, atol=allowed, rtol=0, equal_nan=True)
@@ -288,6 +325,17 @@ class _TrainedTogether(Method):
 
     def after_step(self, model: Model) -> None:
         self.group.finish_step()
+
+
+@dataclass(frozen=True)
+class _AllStopped(StopRule):
+    """What the loop sees of a group's stop rule: the group ends when each of its facts has."""
+
+    group: Group | None = field(default=None, repr=False, compare=False)
+
+    def loss_reached(self, loss: float) -> StopReason | None:
+        assert self.group is not None
+        return self.group.stop_facts()
 
 
 class _StackOff(Reference):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unsee.methods.base import Side
     from unsee.models.model import Model
     from unsee.sample import Sample
+    from unsee.stopping import StopRule
 
 _HOOKS: Mapping[str, tuple[Any, ...]] = {
     "apply": (Method.apply, Edit.apply, LensReader.apply),
@@ -106,6 +107,7 @@ class SideBySide:
         model: with the adapters that the method trains, as they are before an edit; `why_not_side_by_side` must be None.
         forget: every fact's samples.
         size: facts of a group.
+        stop: for each fact by its own loss.
     """
 
     def __init__(
@@ -117,8 +119,9 @@ class SideBySide:
         retain: Sequence[Sample],
         options: TrainOptions,
         size: int,
+        stop: StopRule | None = None,
     ) -> None:
-        self._model, self._method, self._options, self._size = model, method, options, size
+        self._model, self._method, self._options, self._size, self._stop = model, method, options, size, stop
         self._forget, self._retain = forget, retain
         self._waiting = list(forget)
         self._planned: dict[str, _Planned] = {}
@@ -146,7 +149,7 @@ class SideBySide:
         facts = [fact, *near[: self._size - 1]]
         self._waiting = [one for one in self._waiting if one not in facts]
         data = [self._planned.pop(one).data for one in facts]
-        group = Group(self._model, self._method, data, paths=self._paths, settled=self._settled)
+        group = Group(self._model, self._method, data, paths=self._paths, settled=self._settled, stop=self._stop)
         samples = [sample for one in facts for sample in self._forget[one]]
         try:
             self._ready |= zip(facts, group.train(samples, self._retain), strict=True)

@@ -166,6 +166,13 @@ class AdapterStack:
             for path, layer in self.layers.items()
         }
 
+    def put(self, fact: int, adapters: Mapping[str, Adapter]) -> None:
+        """Write a fact's adapters back into the stack."""
+        with torch.no_grad():
+            for path, adapter in adapters.items():
+                self.layers[path].down[fact].copy_(adapter.down)
+                self.layers[path].up[fact].copy_(adapter.up)
+
     def clip(self, max_norm: float) -> None:
         """Scale every fact's gradients down to a norm, as `torch.nn.utils.clip_grad_norm_` does for one."""
         gradients = [weight.grad for weight in self.weights if weight.grad is not None]
