@@ -50,6 +50,7 @@ def parsed(text: str) -> Experiment:
             "quantize = 4bit needs weights that stay as they are",
         ),
         ('quantize = "4bit"\n[states]\nbits = [8]', "states.bits changes weights, which quantize = 4bit forbids"),
+        ('quantize = "4bit"\n[attack]\nattacks = ["finetune_lens"]', "attack finetune_lens trains models on that carry"),
         ("unlearn = 3", "unlearn = 3 is a whole number, expected a table"),
         ("[method]\nnpo = 3", "method.npo = 3 is a whole number, expected a table"),
         ("[method.npo]\nbeta = 'x'", "npo.beta = 'x'"),

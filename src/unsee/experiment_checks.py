@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unsee.answering import load_protocol
-from unsee.attacks import attack_name
+from unsee.attacks import Attack, attack_name
 from unsee.errors import ConfigError, nearest
 from unsee.experiment_tables import NOISE_SEED_STEP
 from unsee.method_plans import CONTROLS, split_variant
@@ -13,7 +13,6 @@ from unsee.methods import method_names
 from unsee.settings import show
 
 if TYPE_CHECKING:
-    from unsee.attacks import Attack
     from unsee.experiment import Experiment
 
 
@@ -68,6 +67,14 @@ def check(experiment: Experiment) -> None:
         if states.relearn or states.bits:
             moved = "states.relearn" if states.relearn else "states.bits"
             raise ConfigError(f"{moved} changes weights, which quantize = {experiment.quantize} forbids; leave one out")
+        named = zip(experiment.attack.attacks, experiment.attacks, strict=True)
+        training = [f"attack {entry}" for entry, one in named if type(one).prepare is not Attack.prepare]
+        training += ["unlearn.sequence"] if unlearn.sequence else []
+        if training:
+            raise ConfigError(
+                f"{training[0]} trains models on that carry an adapter, and quantize = {experiment.quantize} forbids to merge "
+                "it; leave one out"
+            )
     for width in states.bits:
         if not 2 <= width <= 16:
             raise ConfigError(f"states.bits holds {width}; weights are rounded to 2 to 16 bits, for example 8 and 4")
