@@ -19,7 +19,7 @@ from unsee.answering.views import Outcome, View
 from unsee.errors import DataError
 from unsee.models.batches import Batch, collate, picture_inputs, token_types
 from unsee.models.lens import Lens
-from unsee.models.prompts import ROW_TOKENS, Encoded
+from unsee.models.prompts import Encoded
 from unsee.models.shared_prompts import Piece, Prompt, SharedPrompts, likeliest
 
 if TYPE_CHECKING:
@@ -208,8 +208,7 @@ class Engine:
             # The end of turn is scored only where it decides what the response is.
             ids = continuation.ids if job.view.respond else continuation.ids[: continuation.length]
             items.append(Encoded(job.ids + ids, len(job.ids), job.prefix, job.view.images))
-        longest = max(len(item.ids) for item in items)
-        batch = collate(items, prompter=self.model.prompter, pack=self.pack, max_tokens=max(ROW_TOKENS, 2 * longest))
+        batch = collate(items, prompter=self.model.prompter, pack=self.pack)
         logprobs, greedy = self._edges(batch)
         first = 0
         for (job, text, continuation), item in zip(asked, items, strict=True):
@@ -230,8 +229,7 @@ class Engine:
             continuation = self.continuation(job.view.answer)
             job.answer_ids = continuation.ids[: continuation.length]
             items.append(Encoded(job.ids + job.answer_ids, len(job.ids), job.prefix, job.view.images))
-        longest = max(len(item.ids) for item in items)
-        batch = collate(items, prompter=self.model.prompter, pack=self.pack, max_tokens=max(ROW_TOKENS, 2 * longest))
+        batch = collate(items, prompter=self.model.prompter, pack=self.pack)
         first = 0
         with torch.inference_mode():
             streams = self._lens.streams(batch, range(self._lens.layers + 1))
