@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ from unsee.errors import ConfigError, DataError
 from unsee.experiment import Experiment, parse_experiment, read_experiment
 from unsee.fact_edits import EditJournal, after_edits, check_unseen, targets
 from unsee.methods import load_method
+from unsee.metrics.gate import Gate
 from unsee.run_folder import RunFolder
-from unsee.run_results import load_experiment_benchmark
+from unsee.run_results import knowledge_gate, load_experiment_benchmark, rescore
 from unsee.runs import Run, run
 from unsee.schemas import ATTACKS, RECORDS
 
@@ -183,6 +185,44 @@ def test_results_hold_attacks_layers_and_damage(done: Run, facts: Experiment) ->
     nothing = results.filter(~pl.col("gated"), method="do_nothing", metric="delta_accuracy", set="retain")
     assert nothing["value"].drop_nulls().unique().to_list() == [0.0]
     assert dict(nothing.select("n_edits", "n_subjects").iter_rows()) == {1: 3, 2: 2}  # edits, then retained facts
+
+
+def test_facts_that_vanilla_does_not_know_are_the_reference_where_none_was_never_learned(
+    done: Run, facts: Experiment, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """As if vanilla knew one fact of three. Two others are too few; where two are enough their rate under vanilla counts."""
+    shutil.copytree(done.folder, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    vanilla, edited = cell_of(facts, "vanilla"), cell_of(facts, "fact_erasure")
+    probed = knowledge_gate(facts, folder, load_experiment_benchmark(facts), vanilla.request)
+    assert probed is not None and not probed.facts["known"].any()
+    one = probed.facts["subject"][0]
+    gate = Gate(probed.facts.with_columns((pl.col("subject") == one).alias("known")))
+    monkeypatch.setattr("unsee.run_results.knowledge_gate", lambda *_: gate)
+    told = rescore(folder.path).filter(pl.col("baseline") == "never_known")
+    assert told["value"].null_count() == told.height > 0 and set(told["gated"]) == {True}
+    # The hard question of the last fact is not asked.
+    counts = dict(told.filter(~pl.col("attack").str.starts_with("finetune")).select("attack", "reason").iter_rows())
+    few = "only {} that the model does not know; 10 are needed"
+    assert counts["lens_head_projection"].startswith(few.format("2 facts")) and "never_known" not in folder.results()["method"]
+    assert counts["rephrase_question"].startswith(few.format("1 fact"))
+
+    monkeypatch.setattr("unsee.metrics.attack_reference.FEWEST_UNKNOWN", 2)
+    results = rescore(folder.path)
+    before, after = folder.attacks(vanilla), folder.attacks(edited)
+    assert before is not None and after is not None
+    lens = {"attack": "lens_head_projection"}
+    luck = before.filter(pl.col("subject") != one, **lens)["hit_position"].le(5).fill_null(False).mean()
+    found = after.filter(subject=one, edit_id=one, **lens)["hit_position"].le(5).fill_null(False).mean()
+    place = {**lens, "metric": "attack_success", "budget": 5}
+    first = results.filter(pl.col("group").is_null(), pl.col("layer").is_null(), **place)
+    (excess,) = first.filter(method="fact_erasure", baseline="never_known", n_edits=1).iter_rows(named=True)
+    assert excess["value"] == pytest.approx(found - luck) and (excess["n"], excess["n_subjects"]) == (1, 1)
+    (own,) = first.filter(method="never_known").iter_rows(named=True)
+    assert (own["cell"], own["value"], own["n"], own["gated"]) == ("never_known-single_fact-none-s0", luck, 2, None)
+    assert set(results.filter(pl.col("layer").is_not_null(), method="never_known")["layer"]) == {1, 2, 3}
+    (gold,) = results.filter(method="gold")["reason"]
+    assert gold.endswith("facts that vanilla does not know stand in for it")
 
 
 def test_a_target_is_what_the_method_teaches(facts: Experiment) -> None:

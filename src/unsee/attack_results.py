@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from unsee.attacks.base import NEVER_LEARNED
+from unsee.attacks.base import NEVER_KNOWN, NEVER_LEARNED
 from unsee.fact_edits import after_edits
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class AttackAnchors:
         vocabulary: number of tokens.
         gate: which facts count as known.
         budgets: numbers of candidates.
+        never_known: attacks on vanilla of the facts that it does not know by the gate, which stand in for never-learned ones.
     """
 
     samples: Sequence[Sample]
@@ -40,6 +41,20 @@ class AttackAnchors:
     vocabulary: int | None
     gate: Gate | None
     budgets: Sequence[int]
+    never_known: pl.DataFrame | None = None
+
+
+def attacks_on_unknown(attacks: pl.DataFrame | None, samples: Sequence[Sample], gate: Gate | None) -> pl.DataFrame | None:
+    """Of the attacks on vanilla those on facts that it was probed for and does not know; None where nothing was probed."""
+    import polars as pl
+
+    from unsee.metrics.frames import truth_frame
+
+    if attacks is None or gate is None:
+        return None
+    asked = set(attacks["sample_id"])
+    marked = gate.mark_unknown(truth_frame([sample for sample in samples if sample.id in asked]))
+    return attacks.filter(pl.col("sample_id").is_in(marked.filter("unknown")["sample_id"].to_list()))
 
 
 def attack_values(
@@ -75,21 +90,29 @@ def attack_values(
     return parts
 
 
-def absent_gold(cell: CellInfo) -> pl.DataFrame:
-    """The row that says why a request of single facts has no gold; `cell` is vanilla's."""
+def absent_gold(cell: CellInfo, *, never_learned: bool) -> pl.DataFrame:
+    """The row that says why a request of single facts has no gold; `cell` is vanilla's.
+
+    Args:
+        never_learned: whether facts that vanilla never learned were attacked.
+    """
     import polars as pl
 
     from unsee.schemas import RESULTS
 
+    others = "never-learned facts" if never_learned else "facts that vanilla does not know"
     about = {
-        **asdict(cell),
-        "cell": cell.cell.replace("vanilla", "gold", 1).rpartition("-")[0],
-        "method": "gold",
+        **asdict(_beside(cell, "gold")),
         "set": "forget",
         "metric": "attack_success",
-        "reason": "no model is named that never knew these facts (learn.gold_model); never-learned facts stand in for it",
+        "reason": f"no model is named that never knew these facts (learn.gold_model); {others} stand in for it",
     }
     return pl.DataFrame([about], schema=RESULTS)
+
+
+def _beside(vanilla: CellInfo, method: str) -> CellInfo:
+    """What identifies rows beside vanilla's that no cell of the run has."""
+    return replace(vanilla, cell=vanilla.cell.replace("vanilla", method, 1).rpartition("-")[0], method=method)
 
 
 def _values(
@@ -122,6 +145,8 @@ def _values(
                 cell=cell,
                 before=anchors.attacks if anchored else None,
                 never_learned=anchors.never_learned if cell.method != NEVER_LEARNED else None,
+                # Among all facts are those of the reference, which cannot be held against themselves.
+                never_known=anchors.never_known if gated else None,
                 vocabulary=anchors.vocabulary,
                 prior=anchors.taught,
                 budgets=anchors.budgets,
@@ -138,7 +163,30 @@ def _values(
                 edit_scores(records.filter(own), anchors.samples, before=anchors.records, cell=cell, n_edits=n_edits, seed=seed)
             )
         parts += [part.with_columns(pl.lit(gated, dtype=pl.Boolean).alias("gated")) for part in values]
+        if gated and cell.method == "vanilla" and anchors.never_known is not None:
+            parts.append(_unknown_values(records, anchors.never_known, anchors, cell=cell, seed=seed))
     return [part.with_columns(pl.lit(n_edits, dtype=pl.Int64).alias("n_edits")) for part in parts]
+
+
+def _unknown_values(
+    records: pl.DataFrame, unknown: pl.DataFrame, anchors: AttackAnchors, *, cell: CellInfo, seed: int
+) -> pl.DataFrame:
+    """What attacks and layers of vanilla find of the facts that it does not know, where these are enough for a reference."""
+    import polars as pl
+
+    from unsee.metrics.attack_reference import FEWEST_UNKNOWN
+    from unsee.metrics.attack_success import attack_success
+    from unsee.metrics.layer_curve import layer_curve
+
+    about = _beside(cell, NEVER_KNOWN)
+    own = records.filter(pl.col("sample_id").is_in(unknown["sample_id"].unique().to_list()))
+    found = pl.concat(
+        [
+            attack_success(unknown, anchors.samples, cell=about, budgets=anchors.budgets, seed=seed),
+            layer_curve(own, anchors.samples, cell=about, budgets=anchors.budgets, seed=seed),
+        ]
+    )
+    return found.filter(pl.col("n_subjects") >= FEWEST_UNKNOWN).with_columns(pl.lit(None, dtype=pl.Boolean).alias("gated"))
 
 
 def _by_gate(attacks: pl.DataFrame, anchors: AttackAnchors, cell: CellInfo) -> list[tuple[bool | None, list[str]]]:

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unsee.attack_results import AttackAnchors, absent_gold, attack_values
+from unsee.attack_results import AttackAnchors, absent_gold, attack_values, attacks_on_unknown
 from unsee.attacks.base import NEVER_LEARNED
 from unsee.benchmarks.base import about, taught_facts
 from unsee.cell_questions import cell_questions, edits_single_facts, limited_retain
@@ -82,6 +82,7 @@ def _request(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, re
         records = None if cell is None else judged_records(folder, cell)
         return None if records is None else answered(experiment, records)
 
+    attacks = None if vanilla is None else folder.attacks(vanilla)
     return _Request(
         cells=cells,
         samples=samples,
@@ -94,8 +95,9 @@ def _request(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, re
             samples=samples,
             taught=taught_facts(about(benchmark, scenario), every),
             records=None if vanilla is None else folder.records(vanilla),
-            attacks=None if vanilla is None else folder.attacks(vanilla),
+            attacks=attacks,
             never_learned=None if never is None else folder.attacks(never),
+            never_known=attacks_on_unknown(attacks, samples, gate) if ratio is None and never is None else None,
             vocabulary=folder.learned_facts(_vanilla(experiment, draw)).get("vocabulary"),
             gate=gate,
             budgets=experiment.budgets,
@@ -148,7 +150,7 @@ def judge(
                 anchors, others = replace(anchors, samples=cell_questions(experiment, benchmark, cell).asked), (None,) * 3
             attacks = folder.attacks(cell)
             if cell.method == "vanilla" and cell.is_single_fact and not experiment.golds:
-                parts.append(absent_gold(info))
+                parts.append(absent_gold(info, never_learned=experiment.attack.never_learned))
             if attacks is not None:
                 sequence = experiment.unlearn.sequence if edits_single_facts(experiment, cell) else None
                 parts += attack_values(records, attacks, anchors, cell=info, sequence=sequence, seed=seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -134,6 +135,46 @@ def test_excess_over_facts_that_were_never_learned() -> None:
     absent = results(attacked(HITS, attack="rephrase_image"), never_learned=never)
     none = absent.filter(pl.col("baseline") == "never_learned")
     assert set(none["reason"]) == {"no never-learned fact was attacked"} and none["value"].null_count() == len(BUDGETS)
+
+
+def unknown(hits: list[int | None], **columns: Any) -> tuple[list[Sample], pl.DataFrame]:
+    """Facts beside the eight known ones, and what attacks on the start model make of them."""
+    made = [replace(facts(1)[0], id=f"unknown{i}", subject=f"unknown{i}") for i in range(len(hits))]
+    return made, attacked(hits, set="unknown", **columns).with_columns(pl.col("sample_id").alias("subject"))
+
+
+def test_excess_over_facts_that_the_model_does_not_know() -> None:
+    """Of 8 facts 1, 2, 3, 5, 6 are found within 1, 5, 10, 20, 50; of 10 unknown ones 0, 2, 2, 2, 3, of which n tells."""
+    strangers, tried = unknown([2, 5, 40, *[None] * 7])
+    both = pl.concat([tried, attacked([1] * 10, set="unknown", attack="lens_prob_delta")])
+    table = results(attacked(HITS), samples=[*facts(), *strangers], never_known=both)
+    excess = table.filter(pl.col("baseline") == "never_known", pl.col("group").is_null())
+    assert excess["value"].to_list() == pytest.approx([1 / 8, 2 / 8 - 0.2, 3 / 8 - 0.2, 5 / 8 - 0.2, 6 / 8 - 0.3])
+    assert (excess["ci_low"] < excess["value"]).all() and (excess["ci_high"] > excess["value"]).all()
+    assert set(excess["n"]) == {8} and set(excess["n_subjects"]) == {8} and set(excess["reason"]) == {FEW}
+    assert "never_learned" not in table["baseline"]
+    many, tried = unknown([1, *[None] * 9])
+    whole = results(pl.concat([attacked(HITS), tried]), samples=[*facts(), *many], never_known=tried)
+    assert set(whole.filter(pl.col("baseline") == "never_known")["n_subjects"]) == {10}
+
+
+def test_too_few_unknown_facts_are_no_reference() -> None:
+    """Only those of the same attack, level and modality count, and none whose every prompt held the answer."""
+
+    def why(strangers: list[Sample], tried: pl.DataFrame) -> set[str | None]:
+        table = results(attacked(HITS, level="hard"), samples=[*facts(), *strangers], never_known=tried)
+        rows = table.filter(pl.col("baseline") == "never_known")
+        assert rows["value"].null_count() == rows.height > 0
+        return set(rows["reason"])
+
+    few = "only {} that the model does not know; 10 are needed"
+    assert why(*unknown([1] * 4, level="hard")) == {few.format("4 facts")}
+    assert why(*unknown([1], level="hard")) == {few.format("1 fact")}
+    assert why(*unknown([1] * 10, level="easy")) == {few.format("0 facts")}
+    assert why(*unknown([1] * 10, level="hard", prompts=[4] * 7 + [0] * 3)) == {few.format("7 facts")}
+    strangers, tried = unknown([1] * 10, level="hard")
+    shown = [replace(one, modality="text") if i < 4 else one for i, one in enumerate(strangers)]
+    assert why(shown, tried) == {few.format("6 facts")}
 
 
 def test_random_tokens_stand_beside_lens_attacks() -> None:

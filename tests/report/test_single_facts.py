@@ -11,7 +11,7 @@ import pytest
 from single_fact_run import FactPlan, fabricate_facts
 
 from unsee.report.attack_matrix import shown_switch
-from unsee.report.attack_table import MEAN, WORST, Choice, attack_headings, attack_key, attack_lines, base_lines
+from unsee.report.attack_table import MEAN, WORST, Choice, attack_headings, attack_key, attack_lines, base_lines, choices
 from unsee.report.damage import damage_cells, detail_headings, detail_lines
 from unsee.report.fact_headline import fact_headline, leader
 from unsee.report.fact_values import Spot
@@ -121,7 +121,7 @@ def test_never_learned_is_success_less_excess():
         attacked("npo", HEAD, 0.2),
     ]
     made = table_of(*rows, attacked("vanilla", ASK, 0.8))
-    assert made.never_learned(HEAD, 20) == pytest.approx(0.15) and made.never_learned(ASK, 20) is None
+    assert made.found_by_luck(HEAD, 20) == pytest.approx(0.15) and made.found_by_luck(ASK, 20) is None
     assert list(made.strangers(20)) == [HEAD]
 
 
@@ -333,6 +333,63 @@ def test_without_never_learned_facts_luck_is_named():
     top = fact_headline(ranked(START, ("head_projection", 0.1, 0.05), ("fact_erasure", 0.5, 0.05), baseline=None))
     assert top.status == "verdict" and "mean success of attacks" in top.note and "what luck finds is not taken off" in top.note
     assert "After Head projection they find least, 20\u00a0% (15 to 25)" in top.text and "never" not in top.text
+
+
+def unknown(count: int, share: float = 0.1) -> dict[str, Any]:
+    """What the attack finds on vanilla of the facts that it did not know."""
+    return attacked("never_known", HEAD, share, 0.05, n_subjects=count)
+
+
+def held_against_unknown(count: int) -> FactTable:
+    """Excess of 75, 10 and 50 points over facts that vanilla did not know, 10 % of which are found."""
+    rows = []
+    for method, excess in (("vanilla", 0.75), ("head_projection", 0.1), ("fact_erasure", 0.5)):
+        rows += [attacked(method, HEAD, excess + 0.1, 0.05), attacked(method, HEAD, excess, 0.05, baseline="never_known")]
+    return table_of(*rows, unknown(count))
+
+
+def test_facts_that_vanilla_did_not_know_stand_in_for_never_learned_ones():
+    made = held_against_unknown(24)
+    top = fact_headline(made)
+    assert (top.title, top.status) == ("Head projection leaves attackers least.", "verdict")
+    assert "finds 85\u00a0% of the answers before an edit and 10\u00a0% of facts that vanilla did not know." in top.text
+    assert "20\u00a0%, which is 10\u00a0points above never-known facts (5 to 15)" in top.text
+    assert "never learned" not in top.text
+    assert "Its mean excess over never-known facts lies below every other interval" in top.note
+    assert "Facts that vanilla did not know stand in for never-learned ones; where they are harder" in top.note
+    assert made.models == [model(name) for name in ("vanilla", "fact_erasure", "head_projection")]
+    (line,) = base_lines(made, Choice(20, "first", "success"))
+    own = line.cells[attack_key(HEAD)]
+    assert (line.title, own.value, own.interval, own.n_subjects) == ("Never known", 0.1, "5\u201315", 24)
+    (heat, *_) = [choice for choice in choices(made) if choice.shown == "excess"]
+    assert heat.title == "excess over never-known facts, B = 20, first token"
+    assert dict(shown_switch([made]).options)["excess"] == "excess over never-known facts"
+    both = shown_switch([made, ranked(START, ("head_projection", 0.1, 0.05))])
+    assert dict(both.options)["excess"] == "excess over never-known facts or never-learned facts"
+
+
+def test_a_small_reference_supports_no_verdict():
+    top = fact_headline(held_against_unknown(19))
+    assert (top.title, top.status) == ("No verdict: too few facts that vanilla did not know.", "undecided")
+    assert top.note.startswith("There are 19 of them, fewer than the 20 a verdict needs. Facts that vanilla did not know")
+
+
+def test_too_few_unknown_facts_leave_success():
+    why = "only 4 facts that the model does not know; 10 are needed"
+    rows = [attacked("vanilla", HEAD, 0.9), attacked("ga", HEAD, 0.1)]
+    rows += [{**one, "baseline": "never_known", "value": None, "ci_low": None, "ci_high": None, "reason": why} for one in rows]
+    made = table_of(*rows)
+    top = fact_headline(made)
+    assert made.reference == "never_learned" and shown_switch([made]).chosen == "success"
+    assert "10\u00a0% (0 to 20)" in top.text
+    assert f"No never-learned facts were attacked, so what luck finds is not taken off ({why})." in top.note
+
+
+def test_never_learned_facts_come_before_unknown_ones():
+    rows = [attacked("ga", HEAD, 0.5), attacked("ga", HEAD, 0.4, baseline="never_learned")]
+    made = table_of(*rows, attacked("ga", HEAD, 0.2, baseline="never_known"), unknown(30))
+    assert made.reference == "never_learned" and made.strange == {}
+    assert made.found_by_luck(HEAD, 20) == pytest.approx(0.1)
 
 
 def test_damage_stands_beside_the_victory():

@@ -166,6 +166,18 @@ def test_a_small_run_says_what_it_lacks(small: Path, tmp_path: Path):
     assert "whether the model knew them before was not probed" in text
 
 
+def test_the_page_and_the_terminal_name_the_reference(facts_run: Path, tmp_path: Path):
+    run = Path(shutil.copytree(facts_run, tmp_path / "run"))
+    results = pl.read_parquet(run / "results.parquet")
+    results.with_columns(pl.col("baseline").replace("never_learned", "never_known")).write_parquet(run / "results.parquet")
+    text = " ".join(Page(opened(write_report(run).read_text(encoding="utf-8"))).text.split())
+    assert "The yardstick is never known" in text and "They may be harder than the facts that it knew" in text
+    assert "excess over never-known facts" in text and "excess over never-learned facts" not in text
+    assert "Dashed: the same attack on facts that vanilla did not know." in text
+    out = printed(run)
+    assert "excess is over never-known facts" in " ".join(out.split()) and "Never known" in out and "Never learned" not in out
+
+
 def test_the_page_is_small(facts_page: str):
     assert len(facts_page) < 1_050_000
 

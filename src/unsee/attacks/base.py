@@ -15,6 +15,8 @@ BUDGETS = (1, 5, 10, 20, 50)
 """Numbers of candidates that success is reported for."""
 NEVER_LEARNED = "never_learned"
 """Name of the control that attacks facts which the model never learned."""
+NEVER_KNOWN = "never_known"
+"""Name of the reference where there are no such facts: those that vanilla does not know by the knowledge gate."""
 RANDOM_DRAWN = "random_tokens_drawn"
 """Name of the control that tries tokens which were drawn blindly."""
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from unsee.attacks.base import BUDGETS, NEVER_LEARNED, RANDOM_DRAWN
+from unsee.attacks.base import BUDGETS, NEVER_KNOWN, NEVER_LEARNED, RANDOM_DRAWN
 from unsee.errors import DataError
 from unsee.metrics.answer_prior import ANSWER_PRIOR, answer_counts, prior_limit, prior_success
+from unsee.metrics.attack_reference import Reference
 from unsee.metrics.bootstrap import (
     FEW_SUBJECTS,
     FEW_SUBJECTS_MARK,
@@ -51,7 +52,6 @@ ATTACK_CANDIDATES = MetricInfo(
 )
 _PLACE = ("set", "task", "modality")
 _KEY = (*_PLACE, "attack", "level")
-_NEVER = "never learned"
 _ONE = pl.col("sample_id").is_not_null()
 """Every row counts once."""
 _MADE = pl.col("prompts").ne_missing(0)
@@ -65,6 +65,7 @@ def attack_success(
     cell: CellInfo,
     before: pl.DataFrame | None = None,
     never_learned: pl.DataFrame | None = None,
+    never_known: pl.DataFrame | None = None,
     vocabulary: int | None = None,
     prior: Iterable[Sample] = (),
     budgets: Sequence[int] = BUDGETS,
@@ -80,6 +81,8 @@ def attack_success(
         before: the same samples attacked before the edit; gives differences with baseline `vanilla` and the share that is left.
         never_learned: facts that the model never learned, attacked alike; gives differences with baseline `never_learned`, the
             two groups being resampled apart.
+        never_known: attacks on the start model of those among the samples that it does not know; gives differences with
+            baseline `never_known`, to such facts of the same task and modality where there are enough of them.
         vocabulary: number of tokens; gives attack `random_tokens`, of which B find B / vocabulary, beside lens attacks.
         prior: taught samples; gives attack `answer_prior`, which tries the most frequent answers of an attribute.
         budgets: values of B. An attack that draws fewer candidates has the same value at larger ones; `reason` says so.
@@ -96,14 +99,10 @@ def attack_success(
     """
     hits = _hits(attacks, samples, "attacks")
     earlier = None if before is None else _hits(before, samples, "attacks before the edit", strict=False)
-    unknown = (
-        None
-        if never_learned is None
-        else _only_once(never_learned.with_columns(pl.lit(_NEVER).alias("set")), "never learned").filter(_MADE)
-    )
+    references = _references(never_learned, never_known, samples)
     resampler = Resampler(
         {family(str(name)): hits.filter(family=family(str(name)))["subject"].to_list() for name in hits["family"].unique()}
-        | ({} if unknown is None or unknown.is_empty() else {_NEVER: unknown["subject"].to_list()}),
+        | {one.name: one.rows["subject"].to_list() for one in references if not one.rows.is_empty()},
         draws=bootstrap,
         seed=seed,
     )
@@ -121,9 +120,8 @@ def attack_success(
             if earlier is not None and not control:
                 same = part.join(earlier, on=["sample_id", "attack", "level"], nulls_equal=True, suffix="_before")
                 made += _against_before(same, column, budgets, resampler, named)
-            if unknown is not None and not control:
-                strangers = unknown.filter(pl.col("attack") == place["attack"], pl.col("level").eq_missing(place["level"]))
-                made += _excess(part, strangers, column, budgets, resampler, named)
+            for reference in references if not control else ():
+                made += _excess(part, reference, column, budgets, resampler, named)
         notes = {} if control else _notes(every, budgets, _at(priors, place))
         rows += [row | {"reason": _joined(row.get("reason"), notes.get(row["budget"]))} for row in made]
     rows += _random(hits, budgets, vocabulary) if vocabulary is not None else []
@@ -281,24 +279,37 @@ def _against_before(
     return rows + kept + [{**left, "budget": budget, "value": None, "reason": reason} for budget in missing]
 
 
+def _references(
+    never_learned: pl.DataFrame | None, never_known: pl.DataFrame | None, samples: Sequence[Sample]
+) -> list[Reference]:
+    found = []
+    if never_learned is not None:
+        rows = _only_once(never_learned, "never learned").filter(_MADE)
+        found.append(Reference(NEVER_LEARNED, "never learned", rows, ("attack", "level")))
+    if never_known is not None:
+        rows = _hits(never_known, samples, "never known").filter(_MADE)
+        found.append(Reference(NEVER_KNOWN, "never known", rows, ("task", "modality", "attack", "level")))
+    return found
+
+
 def _excess(
     part: pl.DataFrame,
-    strangers: pl.DataFrame,
+    reference: Reference,
     column: str,
     budgets: Sequence[int],
     resampler: Resampler,
     place: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
-    """Success beyond that on facts which the model never learned; the two groups are resampled apart."""
-    excess = {**place, "metric": ATTACK_SUCCESS.name, "baseline": NEVER_LEARNED}
+    """Success beyond that on facts which the model never learned or knew; the two groups are resampled apart."""
+    excess = {**place, "metric": ATTACK_SUCCESS.name, "baseline": reference.baseline}
     if part.is_empty():
         return [{**excess, "budget": budget, "value": None} for budget in budgets]
-    if strangers.is_empty():
-        reason = "no never-learned fact was attacked"
+    strangers = reference.beside(place)
+    if reason := reference.missing(strangers):
         return [{**excess, "budget": budget, "value": None, "reason": reason} for budget in budgets]
     values, counts = [succeeded(pl.col(column), budget) for budget in budgets], [_ONE] * len(budgets)
     means = []
-    for name, rows in ((_family(part), part), (_NEVER, strangers)):
+    for name, rows in ((_family(part), part), (reference.name, strangers)):
         sums, numbers = _sums(rows, values, counts, resampler.index[name])
         weights = np.vstack([np.ones((1, len(sums))), resampler.weights(name)])
         means.append(weighted_means(sums, numbers, weights))

@@ -66,6 +66,12 @@ class Gate:
             pl.when(pl.col("set").is_in(sorted(probed))).then(pl.col("gated").fill_null(False)).otherwise(None)
         )
 
+    def mark_unknown(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Add `unknown`: whether the fact of a row was probed and vanilla does not know it."""
+        missed = self.facts.group_by(FACT).agg((~pl.col("known")).all().alias("unknown"))
+        marked = frame.join(missed, on=FACT, how="left", maintain_order="left")
+        return marked.with_columns(pl.col("unknown").fill_null(False))
+
     def counts(self) -> pl.DataFrame:
         """`set, modality, n_raw, n_known, n_scored, n_subjects`: facts probed, known to vanilla, and left to score."""
         known = pl.col("known")

@@ -89,12 +89,12 @@ def _drawn(table: FactTable, lines: Sequence[Line], *, title: str, width: int) -
 
 
 def _means(table: FactTable) -> Table:
-    """Means over attacks: as found, and beyond facts that were never learned; by first tokens and by whole answers."""
+    """Means over attacks: as found, and beyond the reference; by first tokens and by whole answers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as Drawn
     from rich.text import Text
 
-    title = f"Mean over attacks, {table.budget} candidates; excess is over never-learned facts"
+    title = f"Mean over attacks, {table.budget} candidates; excess is over {table.reference_words.about}"
     drawn = Drawn(title=Text(title), box=SIMPLE_HEAD, padding=(0, 1), title_justify="left")
     drawn.add_column("Defence")
     ways: list[tuple[str, Shown]] = [(found, shown) for found in table.founds for shown in ("success", "excess")]

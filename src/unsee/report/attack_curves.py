@@ -85,8 +85,8 @@ def _over_budgets(table: FactTable, place: Place, found: str) -> list[Curve]:
         curves += [curve_of(model, points)] if points else []
     if not curves:
         return []
-    never = [(float(b), value) for b in table.budgets if (value := table.never_learned(place, b, found=found)) is not None]
-    curves += [Curve("Never learned", "base", tuple((b, 100 * value) for b, value in never))] if never else []
+    never = [(float(b), value) for b in table.budgets if (value := table.found_by_luck(place, b, found=found)) is not None]
+    curves += [Curve(table.reference_words.title, "base", tuple((b, 100 * value) for b, value in never))] if never else []
     lens = place.attack in table.lens_attacks
     blind = (RANDOM_TOKENS, "Random tokens") if lens else (ANSWER_PRIOR, "Answer prior")
     if not lens or found == FIRST:
@@ -106,8 +106,8 @@ def _over_layers(table: FactTable, budget: int) -> list[Curve]:
         cells = [(layer, table.at_layer(model, layer, budget)) for layer in table.layers]
         points = tuple((float(layer), 100 * cell.value) for layer, cell in cells if cell is not None and cell.value is not None)
         curves += [curve_of(model, points)] if points else []
-    never = [(float(n), value) for n in table.layers if (value := table.never_learned(n, budget)) is not None]
-    curves += [Curve("Never learned", "base", tuple((n, 100 * value) for n, value in never))] if never else []
+    never = [(float(n), value) for n in table.layers if (value := table.found_by_luck(n, budget)) is not None]
+    curves += [Curve(table.reference_words.title, "base", tuple((n, 100 * value) for n, value in never))] if never else []
     random = table.without_model(RANDOM_TOKENS, budget)
     if random is not None and random.value is not None:
         ends = (table.layers[0], table.layers[-1])

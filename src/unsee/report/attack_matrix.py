@@ -9,7 +9,6 @@ from unsee.report.attack_table import (
     FOUND_TITLES,
     MEAN,
     OVERALL,
-    SHOWN_TITLES,
     WORST,
     Choice,
     attack_headings,
@@ -19,13 +18,14 @@ from unsee.report.attack_table import (
     choices,
     is_measured,
     note_of,
+    shown_title,
 )
 from unsee.report.damage import damage_cells, damage_headings
 from unsee.report.figures.heat_map import HeatColumn, HeatRow, Shade, heat_map
 from unsee.report.figures.svg import Figure
 from unsee.report.main_table import Cell
 from unsee.report.panels import Panel
-from unsee.report.single_facts import FIRST, FactTable, Shown, modality_suffix, tag_title
+from unsee.report.single_facts import FIRST, SHOWN, FactTable, Shown, modality_suffix, tag_title
 from unsee.report.sources import Sources, Switch
 from unsee.report.tables import Body, Heading, Table
 
@@ -44,10 +44,16 @@ def fact_switches(tables: Sequence[FactTable]) -> list[Switch]:
 
 def shown_switch(tables: Sequence[FactTable]) -> Switch:
     """The selector of what the matrix shows."""
-    options = [(shown, title) for shown, title in SHOWN_TITLES.items() if any(is_measured(table, shown) for table in tables)]
+    over = references(tables)
+    options = [(shown, shown_title(shown, *over)) for shown in SHOWN if any(is_measured(table, shown) for table in tables)]
     # What luck finds is taken off wherever that was measured.
     first = next((shown for shown, _ in options if shown == "excess"), "success")
     return Switch("Show", "shown", list(options), "radio", first)
+
+
+def references(tables: Sequence[FactTable]) -> list[str]:
+    """What the excess is over, of tables that have one."""
+    return list(dict.fromkeys(table.reference for table in tables if is_measured(table, "excess")))
 
 
 def heat_panels(sources: Sources, tables: Sequence[FactTable]) -> list[Panel]:

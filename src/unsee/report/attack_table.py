@@ -6,27 +6,38 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from unsee.attacks.base import RANDOM_DRAWN
+from unsee.attacks.base import NEVER_KNOWN, NEVER_LEARNED, RANDOM_DRAWN
 from unsee.metrics.answer_prior import ANSWER_PRIOR
 from unsee.metrics.attack_success import RANDOM_TOKENS
 from unsee.report.main_table import Cell
-from unsee.report.single_facts import FIRST, SHOWN, WHOLE, FactTable, Model, Place, Shown, absent_models, modality_key
+from unsee.report.single_facts import (
+    FIRST,
+    SHOWN,
+    WHOLE,
+    FactTable,
+    Model,
+    Place,
+    Shown,
+    absent_models,
+    modality_key,
+)
 from unsee.report.tables import Heading, Line
-from unsee.report.vocabulary import MODALITY_TITLES, method_order
+from unsee.report.vocabulary import MODALITY_TITLES, REFERENCES, method_order
 
 if TYPE_CHECKING:
     from unsee.report.sources import Sources
 
-SHOWN_TITLES: dict[Shown, str] = {
+_SHOWN_TITLES: dict[Shown, str] = {
     "success": "success",
     "difference": "difference to vanilla",
-    "excess": "excess over never-learned facts",
+    "excess": "excess over {}",
 }
 FOUND_TITLES = {FIRST: "first token", WHOLE: "whole answer"}
 WHITE, BLACK, OVERALL = "White-box", "Black-box", "Overall"
 MEAN, WORST = "over/mean", "over/worst"
 _BASES = (
-    ("never_learned", "Never learned", "same attack, facts never taught"),
+    (NEVER_LEARNED, REFERENCES[NEVER_LEARNED].title, "same attack, facts never taught"),
+    (NEVER_KNOWN, REFERENCES[NEVER_KNOWN].title, "same attack on vanilla, facts it did not know"),
     (ANSWER_PRIOR, "Answer prior", "most frequent answers"),
     (RANDOM_TOKENS, "Random tokens", "by chance"),
     (RANDOM_DRAWN, "Random tokens, drawn", "judged as answers are"),
@@ -39,6 +50,7 @@ class Choice(NamedTuple):
     budget: int
     found: str
     shown: Shown
+    reference: str = NEVER_LEARNED
 
     def keys(self, table: FactTable, tables: Sequence[FactTable]) -> dict[str, str]:
         """In the words of the switches."""
@@ -51,7 +63,12 @@ class Choice(NamedTuple):
 
     @property
     def title(self) -> str:
-        return f"{SHOWN_TITLES[self.shown]}, B = {self.budget}, {FOUND_TITLES[self.found]}"
+        return f"{shown_title(self.shown, self.reference)}, B = {self.budget}, {FOUND_TITLES[self.found]}"
+
+
+def shown_title(shown: Shown, *references: str) -> str:
+    """What is shown, in words, with what an excess is over."""
+    return _SHOWN_TITLES[shown].format(" or ".join(REFERENCES[name].about for name in references))
 
 
 def choices(table: FactTable) -> Iterator[Choice]:
@@ -59,7 +76,7 @@ def choices(table: FactTable) -> Iterator[Choice]:
     for found in table.founds:
         for shown in SHOWN:
             if is_measured(table, shown):
-                yield from (Choice(budget, found, shown) for budget in table.budgets)
+                yield from (Choice(budget, found, shown, table.reference) for budget in table.budgets)
 
 
 def is_measured(table: FactTable, shown: Shown) -> bool:
@@ -107,7 +124,7 @@ def attack_lines(sources: Sources, table: FactTable, choice: Choice) -> list[Lin
 
 
 def base_lines(table: FactTable, choice: Choice) -> list[Line]:
-    """What is found of facts that were never learned, and by attackers without a model; a line of each per run."""
+    """What is found of the reference, and by attackers without a model; a line of each per run."""
     if choice.shown != "success":
         return []
     found = {run: _without_knowledge(own, choice) for run, own in table.by_run.items()}
@@ -115,13 +132,13 @@ def base_lines(table: FactTable, choice: Choice) -> list[Line]:
         Line(title, cells[name], role, "control base", run)
         for name, title, role in _BASES
         for run, cells in found.items()
-        if cells[name]
+        if cells.get(name)
     ]
 
 
 def _without_knowledge(table: FactTable, choice: Choice) -> dict[str, dict[str, Cell]]:
     strangers = table.strangers(choice.budget, found=choice.found)
-    found = {"never_learned": {attack_key(place): cell for place, cell in strangers.items()} | _both(table.over(strangers))}
+    found = {table.reference: {attack_key(place): cell for place, cell in strangers.items()} | _both(table.over(strangers))}
     lens = {place: place.attack in table.lens_attacks for place in table.attacks}
     prior, chance = (table.without_model(name, choice.budget) for name in (ANSWER_PRIOR, RANDOM_TOKENS))
     # The chance is that of one token; responses are whole answers, beside which whole ones are drawn.

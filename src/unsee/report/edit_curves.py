@@ -144,8 +144,8 @@ def _curves(table: FactTable, edited: Sequence[_Edited], measure: _Measure, choi
     if measure.key == _FOUND and choice.budget is not None:
         never = table.over(table.strangers(choice.budget, found=choice.found))
         if never is not None and never[0].value is not None:
-            ends = (table.n_edits[0], table.n_edits[-1])
-            curves.append(Curve("Never learned", "base", tuple((float(n), 100 * never[0].value) for n in ends)))
+            ends, title = (table.n_edits[0], table.n_edits[-1]), table.reference_words.title
+            curves.append(Curve(title, "base", tuple((float(n), 100 * never[0].value) for n in ends)))
     return curves
 
 

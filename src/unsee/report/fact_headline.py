@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from unsee.attacks.base import NEVER_KNOWN
 from unsee.metrics.bootstrap import FEW_SUBJECTS
 from unsee.report.damage import RANDOM, damage_cells
 from unsee.report.headline import Headline
@@ -19,7 +20,7 @@ _DAMAGE = 0.1
 
 
 class _Ranked(NamedTuple):
-    """A model by what attacks get on average, beyond never-learned facts where those were attacked."""
+    """A model by what attacks get on average, beyond the reference where there is one."""
 
     model: Model
     mean: Cell
@@ -46,7 +47,7 @@ def fact_headline(table: FactTable, *, known: tuple[int, int] | None = None, dem
     A defence leads only when its interval of the mean excess lies wholly below that of every other defence and control, which
     is stricter than a paired test at 5 % and needs no correction for the number of defences. First tokens decide, as in the
     paper; where another defence clearly leads by whole answers there is no verdict, and none where the answer prior finds too
-    much at every number of candidates.
+    much at every number of candidates, or the reference holds too few facts.
 
     Args:
         known: facts that were probed before any edit, and those of them that vanilla knew.
@@ -67,7 +68,7 @@ def fact_headline(table: FactTable, *, known: tuple[int, int] | None = None, dem
     whole = [one for one in _ranked(table, shown, WHOLE) if not one.model.is_control] if WHOLE in table.founds else []
     story = _story(table, best, worst, shown)
     text = " ".join(filter(None, (asked, _before(table), story, _whole(table, defences, whole, shown), _cost(table, best))))
-    missing = "" if shown == "excess" else " No never-learned facts were attacked, so what luck finds is not taken off."
+    missing = _about_luck(table, shown)
     if table.n_facts < FEW_SUBJECTS or demo:
         few = f"{table.n_facts} fact{' was' if table.n_facts == 1 else 's were'} deleted"
         reason = few if table.n_facts < FEW_SUBJECTS else "This is the demo"
@@ -84,6 +85,10 @@ def fact_headline(table: FactTable, *, known: tuple[int, int] | None = None, dem
         return Headline(
             title, text, "undecided", f"Even {habit}{100 * table.prior(table.budget):.0f}{_NBSP}% of them.{missing}"
         )
+    counts = [cell.n_subjects for cell in table.strangers(table.budget).values() if cell.n_subjects is not None]
+    if table.reference == NEVER_KNOWN and min(counts, default=FEW_SUBJECTS) < FEW_SUBJECTS:
+        note = f"There are {min(counts)} of them, fewer than the {FEW_SUBJECTS} a verdict needs.{missing}"
+        return Headline(f"No verdict: too few {table.reference_words.facts}.", text, "undecided", note)
     overlap = f"The 95{_NBSP}% intervals of their means over attacks overlap.{missing}"
     if rivals:
         title = f"No defence clearly beats the control \u201c{rivals[0].model.title.lower()}\u201d."
@@ -95,7 +100,7 @@ def fact_headline(table: FactTable, *, known: tuple[int, int] | None = None, dem
         title = f"No single winner: first tokens say {best.model.label}, whole answers {whole[0].model.label}."
         return Headline(title, text, "undecided", f"Which of the two counts is for the reader to say.{missing}")
     title = f"{best.model.label} leaves attackers least."
-    beyond = "mean excess over never-learned facts" if shown == "excess" else "mean success of attacks"
+    beyond = f"mean excess over {table.reference_words.about}" if shown == "excess" else "mean success of attacks"
     note = f"Its {beyond} lies below every other interval ({table.n_facts} facts).{missing}"
     return Headline(title, text, "verdict", note)
 
@@ -105,8 +110,19 @@ def leader(table: FactTable) -> Model | None:
     return next((one.model for one in _ranked(table, _judged_by(table)) if not one.model.is_control), None)
 
 
+def _about_luck(table: FactTable, shown: Shown) -> str:
+    """What is to be said of the reference, or of there being none."""
+    if shown != "excess":
+        why = f" ({table.no_reference})" if table.no_reference else ""
+        return f" No never-learned facts were attacked, so what luck finds is not taken off{why}."
+    if table.reference != NEVER_KNOWN:
+        return ""
+    facts = table.reference_words.facts
+    return f" {facts[0].upper()}{facts[1:]} stand in for never-learned ones; where they are harder, the excess is too large."
+
+
 def _judged_by(table: FactTable) -> Shown:
-    """Excess over never-learned facts, or success itself where those were not attacked."""
+    """Excess over the reference, or success itself where there is none."""
     return "excess" if any(table.over_attacks(model, table.budget, shown="excess") for model in table.models) else "success"
 
 
@@ -131,7 +147,7 @@ def _before(table: FactTable) -> str:
     pair = table.over_attacks(vanilla, table.budget) if vanilla is not None else None
     never = table.over(table.strangers(table.budget))
     found = [f"{_percent(pair[0])} of the answers before an edit"] if pair else []
-    found += [f"{_percent(never[0])} of facts that were never learned"] if never else []
+    found += [f"{_percent(never[0])} of {table.reference_words.facts}"] if never else []
     kinds = len({place.attack for place in table.attacks})
     attacks = "the attack finds" if kinds == 1 else f"{kinds} attacks find on average"
     return f"With {table.budget} candidates, {attacks} {' and '.join(found)}." if found else ""
@@ -163,7 +179,7 @@ def _result(table: FactTable, one: _Ranked, words: str, shown: Shown, found: str
     plain = f"{one.model.label} {words}, {_percent(pair[0]) if pair else 'an unknown share'}"
     if shown == "success":
         return f"{plain}{_interval(one.mean)}"
-    return f"{plain}, which is {_points(one.mean)} above never-learned facts{_interval(one.mean)}"
+    return f"{plain}, which is {_points(one.mean)} above {table.reference_words.about}{_interval(one.mean)}"
 
 
 def _cost(table: FactTable, best: _Ranked) -> str:

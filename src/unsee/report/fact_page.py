@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from unsee.attacks.base import NEVER_KNOWN
 from unsee.metrics.bootstrap import FEW_SUBJECTS
 from unsee.report.attack_curves import curve_panels, layer_panels
-from unsee.report.attack_matrix import fact_switches, heat_panels, matrix_panels, shown_switch
+from unsee.report.attack_matrix import fact_switches, heat_panels, matrix_panels, references, shown_switch
 from unsee.report.damage_panels import detail_panels, plane_panels
 from unsee.report.edit_curves import edit_curve_panels, edit_number_panels
 from unsee.report.fact_gallery import fact_gallery
@@ -17,6 +18,7 @@ from unsee.report.run_data import RunData
 from unsee.report.single_cells import known_facts
 from unsee.report.single_facts import FactTable, fact_tables
 from unsee.report.sources import Source, Sources
+from unsee.report.vocabulary import REFERENCES
 
 
 def fact_parts(run: RunData, name: str) -> dict[str, Any]:
@@ -28,12 +30,14 @@ def fact_parts(run: RunData, name: str) -> dict[str, Any]:
     """
     sources = Sources([Source(run)], name)
     tables = fact_tables(sources)
-    gallery = _gallery(run, tables)
+    gallery, over = _gallery(run, tables), references(tables)
     return {
         **attack_parts(sources, tables),
         "n_facts": max((table.n_facts for table in tables), default=0),
         "few_facts": any(table.n_facts < FEW_SUBJECTS for table in tables),
         "fact_headline": fact_headline(tables[0], known=known_facts(run.results), demo=run.is_demo) if tables else None,
+        "reference": next((REFERENCES[name] for name in over), None),
+        "never_known": NEVER_KNOWN in over,
         "heat": heat_panels(sources, tables),
         "candidate_curves": curve_panels(sources, tables),
         "layer_curves": layer_panels(sources, tables),

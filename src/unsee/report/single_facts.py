@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from unsee.attacks.base import NEVER_LEARNED
+from unsee.attacks.base import NEVER_KNOWN, NEVER_LEARNED
 from unsee.metrics.answer_prior import ANSWER_PRIOR, prior_limit
 from unsee.metrics.attack_success import ATTACK_CANDIDATES, ATTACK_SUCCESS, BEFORE
 from unsee.metrics.attack_success import CONTROLS as WITHOUT_MODEL
@@ -24,8 +24,10 @@ from unsee.report.vocabulary import (
     ATTACK_TITLES,
     CONTROLS,
     DISGUISE_LEVELS,
+    REFERENCES,
     ROLES,
     UNLEARNED_FROM,
+    ReferenceWords,
     method_order,
     method_title,
 )
@@ -37,9 +39,8 @@ if TYPE_CHECKING:
 
 HEADLINE_BUDGET = 20
 Shown = Literal["success", "difference", "excess"]
-"""Success itself, its difference to the model before the edit, or what it is beyond facts that were never learned."""
+"""Success itself, its difference to the model before the edit, or what it is beyond the reference of the table."""
 SHOWN: tuple[Shown, ...] = get_args(Shown)
-BASELINES: Mapping[Shown, str | None] = {"success": None, "difference": BEFORE, "excess": NEVER_LEARNED}
 FIRST, WHOLE = "first", "sequence"
 """What counts as found by a lens attack: the answer's first token, or the whole answer."""
 
@@ -99,7 +100,7 @@ class FactTable:
     Attributes:
         cells: model -> where -> value.
         modality: of the questions.
-        strange: the same of facts that were never learned, where a cell attacked them.
+        strange: the same of the reference, where it has values of its own.
     """
 
     cells: Mapping[Model, Mapping[Spot, Cell]]
@@ -114,8 +115,27 @@ class FactTable:
     def by_run(self) -> dict[str, FactTable]:
         """The values of each run."""
         runs = dict.fromkeys(model.run for model in self.cells)
-        own = ({m: cells for m, cells in self.cells.items() if m.run == run} for run in runs)
-        return {run: FactTable(cells, self.modality, self.strange) for run, cells in zip(runs, own, strict=True)}
+        own = (FactTable({m: cells for m, cells in self.cells.items() if m.run == run}, self.modality) for run in runs)
+        return {
+            run: replace(made, strange=self.strange) if made.reference == self.reference else made
+            for run, made in zip(runs, own, strict=True)
+        }
+
+    @cached_property
+    def reference(self) -> str:
+        """What the excess is over: never-learned facts, or those that vanilla did not know where only these have values."""
+        excess = {spot.baseline for cells in self.cells.values() for spot, cell in cells.items() if cell.value is not None}
+        return NEVER_KNOWN if NEVER_KNOWN in excess and NEVER_LEARNED not in excess else NEVER_LEARNED
+
+    @property
+    def reference_words(self) -> ReferenceWords:
+        return REFERENCES[self.reference]
+
+    @cached_property
+    def no_reference(self) -> str:
+        """Why facts that vanilla did not know are no reference; "" where they are one, or were not looked at."""
+        reasons = (c.reason for cells in self.cells.values() for s, c in cells.items() if s.baseline == NEVER_KNOWN)
+        return next((reason for reason in reasons if self.reference == NEVER_LEARNED), "")
 
     @cached_property
     def attacked(self) -> list[Model]:
@@ -208,18 +228,21 @@ class FactTable:
     def _spot(self, place: Place | int, budget: int, *, shown: Shown = "success", found: str = FIRST) -> Spot:
         """Where an attack's success stands, or that of one layer."""
         if isinstance(place, int):
-            return Spot(ATTACK_SUCCESS.name, "forget", self._layer_attack, None, budget, None, place, BASELINES[shown])
+            return Spot(ATTACK_SUCCESS.name, "forget", self._layer_attack, None, budget, None, place, self._baseline(shown))
         group = f"found={found}" if found != FIRST and place.attack in self.lens_attacks else None
-        return Spot(ATTACK_SUCCESS.name, "forget", place.attack, place.level, budget, group, None, BASELINES[shown])
+        return Spot(ATTACK_SUCCESS.name, "forget", place.attack, place.level, budget, group, None, self._baseline(shown))
+
+    def _baseline(self, shown: Shown) -> str | None:
+        return {"success": None, "difference": BEFORE, "excess": self.reference}[shown]
 
     def at_layer(self, model: Model, layer: int, budget: int, *, shown: Shown = "success") -> Cell | None:
         """Share of facts whose answer's first token is among the first B of one layer."""
         return self.cells[model].get(self._spot(layer, budget, shown=shown))
 
-    def never_learned(self, place: Place | int, budget: int, *, found: str = FIRST) -> float | None:
-        """What the same attack, or the same layer, gets of facts that were never learned.
+    def found_by_luck(self, place: Place | int, budget: int, *, found: str = FIRST) -> float | None:
+        """What the same attack, or the same layer, gets of the reference.
 
-        Where no cell attacked them the difference to them is taken back from success; the first model that has both says it.
+        Where it has no values of its own the excess is taken back from success; the first model that has both says it.
         """
         own = self.strange.get(self._spot(place, budget, found=found))
         if own is not None and own.value is not None:
@@ -241,12 +264,12 @@ class FactTable:
         return next((cells[spot] for cells in self.cells.values() if spot in cells), None)
 
     def strangers(self, budget: int, *, found: str = FIRST) -> dict[Place, Cell]:
-        """What each attack gets of facts that were never learned; without an interval where no cell attacked them."""
+        """What each attack gets of the reference; without an interval where it has no values of its own."""
         own = {place: self.strange.get(self._spot(place, budget, found=found)) for place in self.attacks}
         measured = {place: cell for place, cell in own.items() if cell is not None and cell.value is not None}
         if measured:
             return measured
-        values = {place: self.never_learned(place, budget, found=found) for place in self.attacks}
+        values = {place: self.found_by_luck(place, budget, found=found) for place in self.attacks}
         return {p: Cell(value, None, None, None, None, "", "percent") for p, value in values.items() if value is not None}
 
     def over_attacks(
@@ -299,7 +322,7 @@ def fact_cells(run: RunData) -> dict[Model, str]:
     """The cell of each model, of its first seed, in the order of the tables."""
     import polars as pl
 
-    named = with_row_names(single_results(run.results)).filter(pl.col("method") != NEVER_LEARNED)
+    named = with_row_names(single_results(run.results)).filter(~pl.col("method").is_in(list(REFERENCES)))
     wanted = named.select("method", "variant", "unlearn_modality", "seed", "cell").unique()
     edits = set(wanted["unlearn_modality"])
     found: dict[Model, tuple[int, str]] = {}
@@ -320,10 +343,11 @@ def _fact_table(rows: Mapping[str | None, Mapping[tuple[int, Model], Mapping[Spo
     """Values of one modality, and those of no one modality, such as composed scores."""
     shared, own = rows.get(None, {}), rows[modality]
     cells = {key: {**shared.get(key, {}), **own.get(key, {})} for key in {**shared, **own}}
-    strange = next((own for (_, model), own in cells.items() if model.method == NEVER_LEARNED), {})
-    models = [key for key in cells if key[1].method != NEVER_LEARNED]
+    strange = {model.method: own for (_, model), own in reversed(cells.items()) if model.method in REFERENCES}
+    models = [key for key in cells if key[1].method not in REFERENCES]
     order = sorted(models, key=lambda key: (*method_order(key[1].method), key[1].variant or "", key[0], key[1].tag))
-    return FactTable({key[1]: cells[key] for key in order}, modality, strange)
+    made = FactTable({key[1]: cells[key] for key in order}, modality)
+    return replace(made, strange=strange.get(made.reference, {}))
 
 
 def modality_key(table: FactTable, tables: Sequence[FactTable]) -> dict[str, str]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from unsee.attacks.base import NEVER_KNOWN, NEVER_LEARNED
+
 CONTROLS = ("vanilla", "gold", "prior_only", "do_nothing", "prompt_guard")
 REQUIRED = ("vanilla", "gold", "do_nothing", "prompt_guard")
 """Controls that every table shows, absent or not."""
@@ -177,7 +182,17 @@ FACT_GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     ("Vanilla", "The model that knows the facts, before any edit."),
     ("Never learned", "The same attacks on facts of the same kind that the model was never taught: what luck and habit find."),
-    ("Gold", "A model like vanilla that was never taught the facts. Where there is none, never-learned facts take its place."),
+    (
+        "Never known",
+        "Where no never-learned facts were attacked: the same attacks on vanilla and the facts that it does not know by the "
+        "knowledge gate. They may be harder than those it knew, or half known, so the excess over them may be too large or too "
+        "small.",
+    ),
+    (
+        "Gold",
+        "A model like vanilla that was never taught the facts. Where there is none, never-learned or never-known facts take "
+        "its place.",
+    ),
     ("Do nothing", "The whole path of an edit with zero steps. It must equal vanilla."),
     ("Prompt guard", "Nothing is edited; a system prompt tells the model to refuse."),
     (
@@ -187,7 +202,8 @@ FACT_GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "Excess",
-        "Success minus success on never-learned facts. It is what an attack finds in the model, and the number to judge by.",
+        "Success minus success on never-learned facts, or on never-known ones where those were not attacked. It is what an "
+        "attack finds in the model, and the number to judge by.",
     ),
     (
         "White-box, black-box",
@@ -216,6 +232,20 @@ FACT_GLOSSARY: tuple[tuple[str, str], ...] = (
         "as a rule wider than it need be.",
     ),
 )
+
+
+class ReferenceWords(NamedTuple):
+    """What a reference is called: in a heading, in an apposition, and as facts of which something is found."""
+
+    title: str
+    about: str
+    facts: str
+
+
+REFERENCES: Mapping[str, ReferenceWords] = {
+    NEVER_LEARNED: ReferenceWords("Never learned", "never-learned facts", "facts that were never learned"),
+    NEVER_KNOWN: ReferenceWords("Never known", "never-known facts", "facts that vanilla did not know"),
+}
 
 
 def method_title(method: str, variant: str | None = None, *, short: bool = False) -> str:
