@@ -100,7 +100,7 @@ def absent_gold(cell: CellInfo, *, never_learned: bool) -> pl.DataFrame:
 
     from unsee.schemas import RESULTS
 
-    others = "never-learned facts" if never_learned else "facts that vanilla does not know"
+    others = "never-learned facts" if never_learned else "facts that vanilla does not know, if there are enough,"
     about = {
         **asdict(_beside(cell, "gold")),
         "set": "forget",
