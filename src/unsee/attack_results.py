@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from unsee.attacks.base import NEVER_KNOWN, NEVER_LEARNED
-from unsee.fact_edits import after_edits
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,7 +62,7 @@ def attack_values(
     anchors: AttackAnchors,
     *,
     cell: CellInfo,
-    sequence: Sequence[int] | None = None,
+    several: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> list[pl.DataFrame]:
     """Results of one cell's attacks, and of its edits where it has some; with a gate also of the known facts alone.
@@ -71,19 +70,19 @@ def attack_values(
     Args:
         records: schema RECORDS, all protocols.
         attacks: schema ATTACKS.
-        sequence: numbers of facts that were deleted one after the other; None for a cell without edits.
+        several: models that several facts were deleted from, by `edit_id`, with the number of facts; None for a cell without
+            edits.
         seed: of the bootstrap.
     """
     import polars as pl
 
-    if sequence is None:
+    if several is None:
         return _values(records, attacks, anchors, cell=cell, seed=seed)
     start = pl.col("edit_id").is_null()
-    numbers = {after_edits(length): length for length in sequence}
-    alone = ~pl.col("edit_id").is_in(list(numbers))
-    parts = _values(records.filter(start | alone), attacks.filter(alone), anchors, cell=cell, n_edits=1, seed=seed)
-    for name, length in numbers.items():
-        mine = pl.col("edit_id") == name
+    models = [(~pl.col("edit_id").is_in(list(several)), 1)]
+    models += [(pl.col("edit_id") == name, length) for name, length in several.items()]
+    parts = []
+    for mine, length in models:
         after = attacks.filter(mine)
         if not after.is_empty():
             parts += _values(records.filter(start | mine), after, anchors, cell=cell, n_edits=length, seed=seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -82,10 +82,15 @@ def cell_questions(experiment: Experiment, benchmark: Benchmark, cell: Cell) -> 
     return CellQuestions(
         # What nobody knows is attacked only; its disguises are asked by attacks.
         asked=tuple(sample for sample in asked if cell.method != NEVER_LEARNED or sample.set == "forget"),
-        attacked=tuple(sample for sample in asked if sample.set == "forget" and sample.task == "generation"),
+        attacked=attacked(asked),
         variants=tuple(sample for sample in asked if sample.set == "test" and "fact" in sample.metadata),
         unrelated=tuple((aside or [sample for sample in asked if sample.set == "retain"])[:UNRELATED]),
     )
+
+
+def attacked(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """The questions whose answers attackers look for: those about forgotten facts that are answered in writing."""
+    return tuple(sample for sample in samples if sample.set == "forget" and sample.task == "generation")
 
 
 def answers(
@@ -181,7 +186,7 @@ def limited_retain(samples: Sequence[Sample], most: int | None) -> list[Sample]:
 
 
 def edits_single_facts(experiment: Experiment, cell: Cell) -> bool:
-    """Whether a cell has a model of its own for every fact; what acts while answering is one model for all of them."""
+    """Whether a cell edits its model to delete facts, one by one or in a batch; what acts while answering edits nothing."""
     from unsee.methods import acts_while_answering
 
     return cell.is_single_fact and not cell.is_learned and not acts_while_answering(experiment.plan(cell.entry).method)

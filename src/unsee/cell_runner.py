@@ -23,6 +23,7 @@ from unsee.files import storage_problem, write_parquet
 from unsee.learned_models import LearnedModels, compares_with_gold
 from unsee.memory_plan import skeleton
 from unsee.provenance import peak_memory_gib, reset_peak_memory
+from unsee.run_folder import write_model
 from unsee.run_results import load_experiment_benchmark
 from unsee.sample import SETS
 from unsee.unlearning import check_fits, lent
@@ -158,9 +159,6 @@ class CellRunner:
         return self.models.gold(cell.ratio, cell.draw, seed=cell.draw)
 
     def _unlearn(self, cell: Cell, start: Model, reference: Model | None, folder: Path) -> tuple[Model, dict[str, Any]]:
-        from peft import PeftModel
-
-        from unsee.files import write_folder
         from unsee.stopping import LikelihoodProbe
         from unsee.unlearning import chosen_scope, trains_adapters_alone, unlearn_with_report
 
@@ -185,7 +183,7 @@ class CellRunner:
             waypoints=self._waypoints(folder),
             progress=self.display.stage(f"unlearning by {cell.method}"),
         )
-        write_folder(folder / ("adapter" if isinstance(done.model.network, PeftModel) else "weights"), done.model.save)
+        write_model(folder, done.model)
         report = done.report
         return done.model, {
             "steps": report.steps,

@@ -90,7 +90,7 @@ class Cell:
     """One model to judge: a method or control on one forget request.
 
     Attributes:
-        ratio: share of subjects to forget; None where facts are forgotten one by one.
+        ratio: share of subjects to forget; None where single facts are.
         modality: what unlearning showed; "none" for controls, which do not depend on it.
         seed: of training; `draw` picks the forget subjects.
         config: everything that decides the cell's records.
@@ -115,12 +115,18 @@ class Cell:
 
     @cached_property
     def id(self) -> str:
-        return f"{self.method}-{ratio_text(self.ratio)}-{self.modality}-s{self.seed}-{digest(self.config)[:8]}"
+        request = "batch" if self.is_batch else ratio_text(self.ratio)
+        return f"{self.method}-{request}-{self.modality}-s{self.seed}-{digest(self.config)[:8]}"
 
     @property
     def is_single_fact(self) -> bool:
-        """Whether every fact is forgotten by an edit of its own."""
+        """Whether single facts are forgotten: each by an edit of its own, or in a batch."""
         return self.ratio is None
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether one edit forgets all facts; learned models are the same either way, and so are their cells."""
+        return self.config.get("unlearn", {}).get("requests") == "batch"
 
     @property
     def is_learned(self) -> bool:
@@ -250,7 +256,9 @@ class Experiment:
             shared["attack"] = tree["attack"]
         if self.unlearn.sequence:
             options["sequence"] = tree["unlearn"]["sequence"]
-        ratios: tuple[float | None, ...] = (None,) if self.unlearn.requests == "single_fact" else self.unlearn.forget_ratios
+        if self.unlearn.requests == "batch":
+            options["requests"] = "batch"
+        ratios: tuple[float | None, ...] = (None,) if self.unlearn.deletes_facts else self.unlearn.forget_ratios
         scenarios: tuple[str | None, ...] = self.unlearn.scenarios or (None,)
         cells = []
 

@@ -113,10 +113,10 @@ def check(experiment: Experiment) -> None:
             raise ConfigError(f"method.{name} is set, but {name} is not among unlearn.methods; add it there")
     for name in used:
         probed = experiment.plan(name).stop.probed
-        if probed and unlearn.requests == "single_fact":
+        if probed and unlearn.deletes_facts:
             key, value = next(iter(probed.items()))
             raise ConfigError(
-                f"method.{name}.{key} = {value} looks at probe questions, which an edit of a single fact has none of; "
+                f"method.{name}.{key} = {value} looks at probe questions, which single facts have none of; "
                 f"set method.{name}.loss_below or steps instead"
             )
 
@@ -146,7 +146,7 @@ def _check_attack(experiment: Experiment) -> None:
             f"unlearn.sequence = {list(sequence)} counts single facts (unlearn.requests = single_fact) that are deleted from "
             "one model; give numbers of at least 2"
         )
-    if experiment.unlearn.requests == "single_fact" and experiment.states.asked:
+    if experiment.unlearn.deletes_facts and experiment.states.asked:
         raise ConfigError("[states] cannot be asked where single facts are forgotten; leave its settings out")
 
 

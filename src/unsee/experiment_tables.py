@@ -14,7 +14,7 @@ from unsee.methods.scope import Scope
 from unsee.sample import SetName
 
 UnlearnModality = Literal["image_text", "text", "mixed"]
-Requests = Literal["ratio", "single_fact"]
+Requests = Literal["ratio", "single_fact", "batch"]
 
 NOISE_SEED_STEP = 1000
 """The second gold of seed s is trained with seed s + 1000; its forget subjects are those of s."""
@@ -91,13 +91,18 @@ class UnlearnTable(MemoryOptions):
     scenarios: tuple[str, ...] = ()
     """kinds of harm, for benchmarks that have several: each is a forget request of its own"""
     requests: Requests = "ratio"
-    """what is forgotten at once: a share of the subjects, or a single fact by an edit of its own"""
+    """what is forgotten at once: a share of the subjects, a single fact by an edit of its own, or a batch: all facts in one"""
     side_by_side: int = 16
     """single facts that are edited in one batched pass, where a method allows it"""
     sequence: tuple[int, ...] = ()
     """numbers of single facts that are also deleted one after the other from the same model, which is then asked"""
     keep_edits: bool = False
     """keep the weights of every single edit"""
+
+    @property
+    def deletes_facts(self) -> bool:
+        """Whether the facts are deleted that the benchmark names, rather than a share of its subjects."""
+        return self.requests != "ratio"
 
     def scope_of(self, method: Method) -> Scope | None:
         """Weights that a method may move; None for one that says so itself."""

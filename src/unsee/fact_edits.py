@@ -4,7 +4,12 @@
     CELL/edits/<number>/        records.parquet and attacks.parquet of a finished edit, until the cell is whole
     CELL/adapters/<number>/     the edited weights, with `unlearn.keep_edits`
 
-A killed run goes on after the last finished edit, to the same tables.
+A killed run goes on after the last finished edit, to the same tables. A batch cell deletes all facts by one edit, whose model
+is kept like that of a forget request; a killed run goes on inside the training or the asking.
+
+    CELL/adapter or weights     the edited model
+    CELL/train.jsonl            the steps of its edit
+    CELL/edits/training, asking what an interrupted session had
 """
 
 from __future__ import annotations
@@ -16,9 +21,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unsee.cell_questions import ask
+from unsee.cell_questions import ask, attacked
 from unsee.errors import ConfigError
 from unsee.files import read_parquet, write_folder, write_parquet, write_text
+from unsee.run_folder import write_model
+from unsee.schemas import ALL_AT_ONCE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -85,20 +92,24 @@ class EditJournal:
 def edit_facts(
     start: Model, experiment: Experiment, cell: Cell, questions: CellQuestions, folder: Path, display: Display
 ) -> dict[str, Any]:
-    """Delete a cell's facts one at a time; writes its records and attacks, returns what it cost.
+    """Delete a cell's facts, one at a time or in a batch; writes its records and attacks, returns what it cost.
 
     Raises:
-        TrainingError: an edit diverged; names the fact. Finished facts are kept.
+        TrainingError: an edit diverged; names the fact that went alone. Finished edits are kept.
     """
     import polars as pl
 
     questions = replace(questions, targets=targets(experiment.plan(cell.entry).method, questions))
     lengths = [length for length in experiment.unlearn.sequence if length <= len(questions.facts)]
-    journal = EditJournal(folder, (*questions.facts, *map(after_edits, lengths)))
+    edits = (ALL_AT_ONCE,) if cell.is_batch else (*questions.facts, *map(after_edits, lengths))
+    journal = EditJournal(folder, edits)
     editor = _Editor(start, experiment, cell, questions, journal, display)
     before = editor.before()
-    editor.one_by_one()
-    editor.one_after_the_other(lengths)
+    if cell.is_batch:
+        editor.all_at_once()
+    else:
+        editor.one_by_one()
+        editor.one_after_the_other(lengths)
     records, attacks = journal.tables()
     write_parquet(folder / "records.parquet", pl.concat([*before, records]))
     if attacks is not None:
@@ -213,10 +224,42 @@ class _Editor:
                 began = time.monotonic()
             show(count, max(lengths))
 
-    def _ask(self, edit: str, model: Model, questions: CellQuestions, report: TrainReport, began: float) -> None:
-        """Ask and attack an edited model and note it."""
+    def all_at_once(self) -> None:
+        """All facts deleted by one edit of one model, which is asked about all of them."""
+        from unsee.unlearning import unlearn_with_report
+
+        if ALL_AT_ONCE in self.journal.done:
+            return
+        began = time.monotonic()
+        done = unlearn_with_report(
+            self.start,
+            forget=self.questions.attacked,
+            retain=self.questions.unrelated,
+            method=self.method,
+            options=self.options,
+            scope=self.scope,
+            stop=self.stop,
+            log=self.journal.folder / "train.jsonl",
+            resume=self.journal.parts / "training",
+            progress=self.display.stage(f"deleting all facts by {self.cell.method}"),
+        )
+        write_model(self.journal.folder, done.model)
+        self._ask(ALL_AT_ONCE, done.model, self.questions, done.report, began, store=self.journal.parts / "asking")
+
+    def _ask(
+        self,
+        edit: str,
+        model: Model,
+        questions: CellQuestions,
+        report: TrainReport,
+        began: float,
+        *,
+        store: Path | None = None,
+    ) -> None:
+        """Ask and attack an edited model and note it; `store` keeps what an interrupted session had."""
         asking = time.monotonic()
-        records, attacks = ask(model, questions, self.experiment, cell=self.cell.id, seed=self.cell.draw, edit_id=edit)
+        about: dict[str, Any] = {"cell": self.cell.id, "seed": self.cell.draw, "edit_id": edit}
+        records, attacks = ask(model, questions, self.experiment, store=store, **about)
         line = {
             "steps": report.steps,
             "tokens": report.tokens,
@@ -233,6 +276,13 @@ class _Editor:
 def after_edits(count: int) -> str:
     """What stands in `edit_id` for a model that so many facts were deleted from, one after the other."""
     return f"after {count} edits"
+
+
+def several_edits(experiment: Experiment, cell: Cell, samples: Sequence[Sample]) -> dict[str, int]:
+    """`edit_id` of an editing cell's models that several facts were deleted from -> how many; `samples` are the questions."""
+    if cell.is_batch:
+        return {ALL_AT_ONCE: len({sample.subject for sample in attacked(samples)})}
+    return {after_edits(length): length for length in experiment.unlearn.sequence}
 
 
 def check_unseen(method: Method, questions: CellQuestions) -> None:

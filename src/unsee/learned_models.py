@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unsee.benchmarks.base import about
+from unsee.cell_questions import attacked
 from unsee.errors import ConfigError, WorkError
 from unsee.experiment import Cell, Experiment
 from unsee.files import write_folder, write_json
@@ -76,10 +77,16 @@ class LearnedModels:
             # An impossible request fails before any model loads.
             asked = about(benchmark, scenario)
             if ratio is None:
-                if not asked.samples(set="forget", seed=draw):
+                forgotten = asked.samples(set="forget", seed=draw)
+                if not forgotten:
                     raise ConfigError(
-                        f"benchmark {benchmark.name} does not say which facts are forgotten one by one; give a forget ratio "
+                        f"benchmark {benchmark.name} does not say which single facts are forgotten; give a forget ratio "
                         "instead (unlearn.requests = ratio)"
+                    )
+                if experiment.unlearn.requests == "batch" and len({sample.subject for sample in attacked(forgotten)}) < 2:
+                    raise ConfigError(
+                        f"benchmark {benchmark.name} has one fact to forget, and unlearn.requests = batch deletes several in "
+                        "one edit; ask for more (benchmark.facts), or set unlearn.requests = single_fact"
                     )
             else:
                 asked.split(ratio, draw)
@@ -270,7 +277,7 @@ class LearnedModels:
     def _gate_probes(self, one: LearnedName) -> list[Sample]:
         """Vanilla is asked about everybody of its draw, gold about those it must not know; of single facts, those to forget."""
         ask = partial(self.benchmark.gate_probes, seed=one.draw)
-        if one.is_gold or self.experiment.unlearn.requests == "single_fact":
+        if one.is_gold or self.experiment.unlearn.deletes_facts:
             return ask(set="forget", ratio=one.ratio)
         by_id = {probe.id: probe for ratio in self.experiment.unlearn.forget_ratios for probe in ask(ratio=ratio)}
         return list(by_id.values())

@@ -135,7 +135,7 @@ def learning_work(
 
 
 def cell_works(experiment: Experiment, benchmark: Benchmark, cells: Sequence[Cell]) -> list[Work]:
-    """One piece of work per method that trains; of single facts, editing one alone."""
+    """One piece of work per method that trains; of single facts, editing one alone, or all where they go in a batch."""
     from unsee.cell_questions import cell_questions, training_questions
     from unsee.unlearning import chosen_scope, trains_adapters_alone
 
@@ -149,8 +149,11 @@ def cell_works(experiment: Experiment, benchmark: Benchmark, cells: Sequence[Cel
             continue
         if cell.is_single_fact:
             questions = cell_questions(experiment, benchmark, cell)
-            forget, retain = list(questions.about(questions.facts[0]).attacked), list(questions.unrelated)
-            title = f"{cell.entry}, one fact; up to {unlearn.side_by_side} are edited side by side"
+            forget, retain = list(questions.attacked), list(questions.unrelated)
+            title = f"{cell.entry}, {len(questions.facts)} facts in one edit"
+            if not cell.is_batch:
+                forget = list(questions.about(questions.facts[0]).attacked)
+                title = f"{cell.entry}, one fact; up to {unlearn.side_by_side} are edited side by side"
         else:
             forget = training_questions(experiment, benchmark, cell, "forget")
             retain = training_questions(experiment, benchmark, cell, "retain")

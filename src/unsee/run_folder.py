@@ -22,14 +22,23 @@ from typing import TYPE_CHECKING, Any
 
 from unsee.errors import ConfigError, DataError
 from unsee.experiment import Cell, Experiment, parse_experiment, ratio_text
-from unsee.files import read_json, read_parquet, remove_leftovers, write_json, write_parquet, write_text
+from unsee.files import read_json, read_parquet, remove_leftovers, write_folder, write_json, write_parquet, write_text
 from unsee.provenance import command_line, hardware, now, versions
 from unsee.settings import differences
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from unsee.models.model import Model
+
 _SESSIONS_KEPT = 20
+
+
+def write_model(cell: Path, model: Model) -> None:
+    """Keep the model of a cell in its folder: its adapter, or all weights where it has none."""
+    from peft import PeftModel
+
+    write_folder(cell / ("adapter" if isinstance(model.network, PeftModel) else "weights"), model.save)
 
 
 @dataclass(frozen=True)

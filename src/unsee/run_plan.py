@@ -64,7 +64,9 @@ def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = (), mem
         seconds += trained / _TRAINED_PER_SECOND + asked * len(experiment.answer.protocols) / _ANSWERED_PER_SECOND
         parts = [f"{asked:,} questions asked", *([f"{trained:,} trained on"] if trained else [])]
         if cell.is_single_fact:
-            parts.append(f"{len(questions.facts):,} facts attacked one by one")
+            parts.append(
+                f"{len(questions.facts):,} facts {'deleted in one edit and ' if cell.is_batch else ''}attacked one by one"
+            )
         lines.append(f"cell  {cell.id}: {', '.join(parts)}")
     lines.append(f"{len(waiting)} cells to compute and {len(cells) - len(waiting)} done")
     scale = "" if experiment.model == "tiny" else " for a model as small as tiny; time grows with the number of weights"
@@ -89,7 +91,7 @@ def _counts(experiment: Experiment, benchmark: Benchmark, cell: Cell, questions:
     if cell.is_learned:
         return 0, every + in_states * again
     plan = experiment.plan(cell.entry)
-    if edits_single_facts(experiment, cell):
+    if edits_single_facts(experiment, cell) and not cell.is_batch:
         every = attempts + sum(len(questions.about(fact).asked) for fact in questions.facts)
     if "forget" not in plan.method.needs or (plan.method.scope and not plan.method.scope.modules):
         return 0, every

@@ -14,6 +14,7 @@ from unsee.benchmarks.base import about, taught_facts
 from unsee.cell_questions import cell_questions, edits_single_facts, limited_retain
 from unsee.errors import ConfigError, DataError
 from unsee.experiment import Cell, Experiment, Request
+from unsee.fact_edits import several_edits
 from unsee.files import write_json, write_parquet
 from unsee.learned_models import learned_names
 from unsee.progress import Advance, Display
@@ -106,7 +107,7 @@ def _request(experiment: Experiment, folder: RunFolder, benchmark: Benchmark, re
 
 
 def answered(experiment: Experiment, records: pl.DataFrame) -> pl.DataFrame:
-    """Records of the questions that are scored, each once: of a single-fact cell, those about the fact that was edited."""
+    """Records of the questions that are scored, each once: where a fact has an edit of its own, those about that fact."""
     import polars as pl
 
     from unsee.metrics.frames import of_own_edit
@@ -152,8 +153,8 @@ def judge(
             if cell.method == "vanilla" and cell.is_single_fact and not experiment.golds:
                 parts.append(absent_gold(info, never_learned=experiment.attack.never_learned))
             if attacks is not None:
-                sequence = experiment.unlearn.sequence if edits_single_facts(experiment, cell) else None
-                parts += attack_values(records, attacks, anchors, cell=info, sequence=sequence, seed=seed)
+                several = several_edits(experiment, cell, request.samples) if edits_single_facts(experiment, cell) else None
+                parts += attack_values(records, attacks, anchors, cell=info, several=several, seed=seed)
             asked = set(said["sample_id"])
             parts.append(
                 score(

@@ -43,7 +43,8 @@ RECORDS = pl.Schema(
 )
 """One row per (sample, view, draw), and per edit where facts are deleted one at a time: what a model said.
 
-`perturbed_logprobs` are length-normalised. `edit_id` is the fact whose edit the model carried, null for a model without one.
+`perturbed_logprobs` are length-normalised. `edit_id` is the fact whose edit the model carried, null for a model without one,
+`ALL_AT_ONCE` for one whose edit deleted all facts, and "after 5 edits" for one that carried so many.
 `temperature` and `top_p` are null for greedy responses. `answer_ids` and the columns `layer_*` belong to lens views and are
 null elsewhere. With D_l the distribution that the lens reads after block l of N (0 the embeddings), softmax in fp32, a list
 over layers holds 3 N rows in this order (`unsee.answering.lens` has their places):
@@ -58,6 +59,9 @@ its score, both at the position that predicts it, the tokens before it being the
 number. `layer_top_ids[row]` are the 50 best tokens at the last prompt token, best first and of equals the lower id first;
 `layer_top_scores[row]` are their scores.
 """
+
+ALL_AT_ONCE = "all at once"
+"""What stands in `edit_id` where one edit deleted all facts."""
 
 ATTACKS = pl.Schema(
     {

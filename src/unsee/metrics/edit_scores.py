@@ -118,7 +118,7 @@ def edit_scores(
     seed: int = 0,
     bootstrap: int = 1000,
 ) -> pl.DataFrame:
-    """Edit scores and damage of a cell that deletes facts one at a time, with intervals over facts.
+    """Edit scores and damage of a cell that deletes facts one at a time or in a batch, with intervals over facts.
 
     Args:
         records: the cell's, schema RECORDS: protocols `strict` and `edit` after each edit (`edit_id` the fact), other protocols
@@ -126,8 +126,8 @@ def edit_scores(
         samples: the questions; their sets decide, and of set `test` their metadata `axis` and `level`.
         before: records of the start model: the same strict views, and views `deleted`.
         cell: identifying columns.
-        n_edits: how many edits each edited model carries, copied into every row. With several, `records` are of one model, and
-            intervals are over the facts that are asked about.
+        n_edits: how many facts were deleted from each edited model, copied into every row. With several, `records` are of one
+            model, and intervals are over the facts that are asked about.
         seed, bootstrap: seed and number of resamples over facts.
 
     Returns:

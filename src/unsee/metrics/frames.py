@@ -10,6 +10,7 @@ import polars as pl
 from unsee.errors import DataError
 from unsee.metrics.metric import Metric
 from unsee.sample import Sample
+from unsee.schemas import ALL_AT_ONCE
 
 KEYS = ("sample_id", "protocol", "view", "draw")
 """What identifies an answer."""
@@ -60,8 +61,8 @@ def fact_of(sample: Sample) -> str:
 
 
 def of_own_edit() -> pl.Expr:
-    """Rows of models without an edit, and those about the very fact that the model's edit deleted."""
-    return pl.col("edit_id").is_null() | (pl.col("edit_id") == pl.col("subject"))
+    """Rows of models without an edit or with one edit of all facts, and those about the very fact that the edit deleted."""
+    return pl.col("edit_id").is_null() | pl.col("edit_id").eq(ALL_AT_ONCE) | (pl.col("edit_id") == pl.col("subject"))
 
 
 def truth_frame(samples: Iterable[Sample]) -> pl.DataFrame:

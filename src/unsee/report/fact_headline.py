@@ -134,7 +134,7 @@ def _ranked(table: FactTable, shown: Shown, found_as: str = FIRST) -> list[_Rank
 
 def _asked(table: FactTable, known: tuple[int, int] | None) -> str:
     plural = "fact was" if table.n_facts == 1 else "facts were"
-    deleted = f"{table.n_facts} {plural} deleted one at a time"
+    deleted = f"{table.n_facts} {plural} deleted {'in one edit' if table.batch else 'one at a time'}"
     if known is None:
         return f"{deleted}; whether the model knew them before was not probed."
     raw, knew = known

@@ -52,6 +52,7 @@ def attack_parts(sources: Sources, tables: Sequence[FactTable]) -> dict[str, Any
     """What several runs can be compared by, too."""
     return {
         "single": bool(tables),
+        "batch": any(table.batch for table in tables),
         "fact_switches": fact_switches(tables),
         "shown": shown_switch(tables),
         "matrix_tables": matrix_panels(sources, tables),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from unsee.metrics.attack_success import ATTACK_CANDIDATES
 from unsee.report.columns import Unit
 from unsee.report.main_table import Cell, averaged_cell, over_seeds, with_row_names
+from unsee.report.single_cells import is_batch
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,7 +20,8 @@ _UNITS: Mapping[str, Unit] = {"delta_accuracy_p": "p", ATTACK_CANDIDATES.name: "
 class Spot(NamedTuple):
     """Where a value stands in the results.
 
-    `n_edits` counts facts that were deleted one after the other; 1 where each has an edit of its own, or nothing was edited.
+    `n_edits` counts facts that were deleted one after the other; 1 where each has an edit of its own, all went in one edit, or
+    nothing was edited.
     """
 
     metric: str
@@ -46,7 +48,7 @@ def fact_values(results: pl.DataFrame) -> dict[tuple[str, str | None, str | None
     means = (
         with_row_names(results)
         .filter(pl.col("gated").is_null() | (pl.col("gated") == known))
-        .with_columns(pl.col("n_edits").fill_null(1))
+        .with_columns(pl.when(is_batch()).then(1).otherwise(pl.col("n_edits").fill_null(1)).alias("n_edits"))
         .group_by(*_KEY, *Spot._fields, maintain_order=True)
         .agg(over_seeds())
     )

@@ -63,7 +63,7 @@ def page_of(run: RunData) -> dict[str, Any]:
         "name": run.name,
         "headline": top,
         "only_facts": only_facts,
-        "facts": _facts(run, rows, facts["n_facts"]),
+        "facts": _facts(run, rows, facts["n_facts"], batch=facts["batch"]),
         "unfinished": [(cell, run.failure(cell)) for cell in run.unfinished],
         "alarms": alarms,
         "warnings": _warnings(run, alarms),
@@ -184,7 +184,7 @@ def _last(log: Sequence[Mapping[str, Any]], key: str) -> str:
     return next((f"{step[key]:.2f}" for step in reversed(log) if isinstance(step.get(key), int | float)), "")
 
 
-def _facts(run: RunData, rows: Sequence[Row], single: int) -> list[str]:
+def _facts(run: RunData, rows: Sequence[Row], single: int, *, batch: bool) -> list[str]:
     """What was run, in a line of short phrases."""
     facts: list[str] = []
     if run.results.height:
@@ -194,7 +194,7 @@ def _facts(run: RunData, rows: Sequence[Row], single: int) -> list[str]:
     if forgotten:
         facts.append(f"{max(forgotten)} people forgotten")
     if single:
-        facts.append(f"{single} facts deleted, one at a time")
+        facts.append(f"{single} facts deleted, {'all in one edit' if batch else 'one at a time'}")
     seeds = run.results["seed"].drop_nulls().n_unique() if run.results.height else 0
     if seeds:
         facts.append(f"{len(run.finished)} finished cells")

@@ -10,20 +10,31 @@ if TYPE_CHECKING:
 
     from unsee.report.run_data import RunData
 
-SINGLE_FACT = "single_fact"
-"""Stands in the ids of such cells where others have their forget ratio."""
+BATCH = "batch"
+SINGLE_FACT = ("single_fact", BATCH)
+"""Stand in the ids of such cells where others have their forget ratio; the second where one edit deleted all facts."""
 
 
 def is_single(cell: str) -> bool:
     """Whether a cell deletes single facts, or is a control of such cells."""
-    return [*cell.split("-"), ""][1] == SINGLE_FACT
+    return [*cell.split("-"), ""][1] in SINGLE_FACT
 
 
 def single_results(results: pl.DataFrame) -> pl.DataFrame:
     """The rows of single-fact cells."""
+    return results.filter(_request().is_in(SINGLE_FACT).fill_null(False))
+
+
+def is_batch() -> pl.Expr:
+    """Whether rows of results are of a cell whose one edit deleted all facts."""
+    return _request().eq(BATCH).fill_null(False)
+
+
+def _request() -> pl.Expr:
+    """What a row's cell forgets, as its id says it."""
     import polars as pl
 
-    return results.filter(pl.col("cell").str.split("-").list.get(1, null_on_oob=True).eq(SINGLE_FACT).fill_null(False))
+    return pl.col("cell").str.split("-").list.get(1, null_on_oob=True)
 
 
 def without_single_facts(run: RunData) -> RunData:

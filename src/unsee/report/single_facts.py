@@ -1,4 +1,4 @@
-"""What a run of single facts found: each fact deleted by itself, the edited models attacked, and what else they lost.
+"""What a run of single facts found: each fact deleted by itself or all at once, models attacked, and what else they lost.
 
 table = fact_tables(sources)[0]
 cell = table.success(model, table.attacks[0], budget=20)
@@ -18,7 +18,7 @@ from unsee.metrics.attack_success import CONTROLS as WITHOUT_MODEL
 from unsee.report.columns import rank
 from unsee.report.fact_values import Spot, fact_values
 from unsee.report.main_table import Cell, Scope, with_row_names
-from unsee.report.single_cells import single_results
+from unsee.report.single_cells import is_batch, single_results
 from unsee.report.vocabulary import (
     ATTACK_SHORT_TITLES,
     ATTACK_TITLES,
@@ -101,11 +101,13 @@ class FactTable:
         cells: model -> where -> value.
         modality: of the questions.
         strange: the same of the reference, where it has values of its own.
+        batch: one edit deleted all facts, in all runs.
     """
 
     cells: Mapping[Model, Mapping[Spot, Cell]]
     modality: str | None
     strange: Mapping[Spot, Cell] = field(default_factory=dict)
+    batch: bool = False
 
     @property
     def models(self) -> list[Model]:
@@ -115,11 +117,9 @@ class FactTable:
     def by_run(self) -> dict[str, FactTable]:
         """The values of each run."""
         runs = dict.fromkeys(model.run for model in self.cells)
-        own = (FactTable({m: cells for m, cells in self.cells.items() if m.run == run}, self.modality) for run in runs)
-        return {
-            run: replace(made, strange=self.strange) if made.reference == self.reference else made
-            for run, made in zip(runs, own, strict=True)
-        }
+        own = ({m: cells for m, cells in self.cells.items() if m.run == run} for run in runs)
+        made = {run: replace(self, cells=cells) for run, cells in zip(runs, own, strict=True)}
+        return {run: one if one.reference == self.reference else replace(one, strange={}) for run, one in made.items()}
 
     @cached_property
     def reference(self) -> str:
@@ -315,7 +315,9 @@ def fact_tables(sources: Sources) -> list[FactTable]:
         for (method, variant, edited, modality), spots in means.items():
             rows.setdefault(modality, {})[number, Model(method, variant, _tag(run, edited, edits), run)] = spots
     asked = [name for name, models in rows.items() if any(spot.attack for spots in models.values() for spot in spots)]
-    return [_fact_table(rows, name) for name in sorted(asked or list(rows)[:1], key=lambda name: rank(name or "", MODALITIES))]
+    made = [_fact_table(rows, name) for name in sorted(asked or list(rows)[:1], key=lambda name: rank(name or "", MODALITIES))]
+    batch = all(source.run.results.select(is_batch().any()).item() for source in sources.runs)
+    return [replace(table, batch=batch) for table in made]
 
 
 def fact_cells(run: RunData) -> dict[Model, str]:

@@ -178,7 +178,8 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
 FACT_GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "Single facts",
-        "Each fact is deleted by an edit of its own, from the same weights; every edited model is then asked and attacked.",
+        "Each fact is deleted by an edit of its own, from the same weights, or a batch of all facts by one edit; every edited "
+        "model is then asked and attacked.",
     ),
     ("Vanilla", "The model that knows the facts, before any edit."),
     ("Never learned", "The same attacks on facts of the same kind that the model was never taught: what luck and habit find."),

@@ -128,7 +128,7 @@ def _checkpoint(run: RunFolder, experiment: Experiment, cell: Cell) -> tuple[Pat
         if not experiment.learn.epochs:
             folder = local_folder(str(experiment.learn.gold_model if one.is_gold else experiment.model))
         return (folder, "") if folder.is_dir() else (None, f"its model {folder} is not there")
-    if cell.is_single_fact:
+    if cell.is_single_fact and not cell.is_batch:
         return None, "every fact has a model of its own"
     folder = next((home / part for part in ("adapter", "weights") if (home / part).is_dir()), home / "weights")
     if not folder.is_dir():
