@@ -152,7 +152,7 @@ def test_a_new_run_on_a_read_only_disk_is_one_line(place: Path, tmp_path: Path, 
             ["run", str(place / "small.toml")],
             ["learn", str(place / "people8"), "--model", str(place / "model"), "--epochs", "0"],
             ["answer", "--model", str(place / "model"), "--data", str(place / "people8/gate.jsonl")],
-            ["unlearn", "--model", str(place / "model"), "--forget", str(place / "people8/gate.jsonl")],
+            ["unlearn", "--model", str(place / "model"), "--method", "ga", "--forget", str(place / "people8/gate.jsonl")],
             ["data", "export", "people", "--subjects", "8"],
         ):
             assert main([*command, "--out", str(disk / "out")]) == 2
