@@ -325,8 +325,6 @@ def _reference(
     trace: MemoryTrace, model: Model, method: Method, samples: Mapping[Side, Sequence[Sample]], options: TrainOptions
 ) -> Reference | None:
     """The reference as the loop makes it, with what it holds noted."""
-    from peft import PeftModel
-
     from unsee.models.reference import AdapterOff
     from unsee.training import resolved_mask
     from unsee.training_data import TrainingData
@@ -336,7 +334,7 @@ def _reference(
     other = without_values(model) if method.reference == "retain_tuned" else None
     if other is not None:
         trace.hold([*other.network.parameters(), *other.network.buffers()], "reference")
-    elif options.reference in ("auto", "adapter_off") and isinstance(model.network, PeftModel):
+    elif options.reference in ("auto", "adapter_off") and model.has_adapter:
         return AdapterOff(model)  # whether the adapter is silent cannot be seen without values
     shown: dict[Side, Sequence[Sample]] = {
         "forget": method.compose(samples["forget"], samples["retain"]),

@@ -120,10 +120,8 @@ def _smaller(model: Model, method: Method, samples: Mapping[Side, Sequence[Sampl
 
 def _switches(model: Model, options: TrainOptions) -> list[str]:
     """What else needs less memory and is not in use."""
-    from peft import PeftModel
-
     found = [] if options.gradient_checkpointing else ["set gradient_checkpointing = true"]
-    if not isinstance(model.network, PeftModel):
+    if not model.has_adapter:
         found.append("train a LoRA adapter instead of the weights (lora = 16)")
         if options.optimizer == "adamw":
             found.append("set optimizer = adamw_8bit")

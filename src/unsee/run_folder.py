@@ -36,9 +36,7 @@ _SESSIONS_KEPT = 20
 
 def write_model(cell: Path, model: Model) -> None:
     """Keep the model of a cell in its folder: its adapter, or all weights where it has none."""
-    from peft import PeftModel
-
-    write_folder(cell / ("adapter" if isinstance(model.network, PeftModel) else "weights"), model.save)
+    write_folder(cell / ("adapter" if model.has_adapter else "weights"), model.save)
 
 
 @dataclass(frozen=True)

@@ -62,9 +62,7 @@ def save_model(model: Model, directory: Path) -> Path:
 
 
 def _fill(model: Model, folder: Path, final: Path) -> None:
-    from peft import PeftModel
-
-    if isinstance(model.network, PeftModel):
+    if model.has_adapter:
         model.network.save_pretrained(str(folder), save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)
         base = _origin(model)

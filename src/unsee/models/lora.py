@@ -39,7 +39,7 @@ def attach(
         ConfigError: a module path or layer that the model does not have.
     """
     check_scope(model, scope)
-    shared = shared and not in_place and scope.rank is not None and not has_adapter(model)
+    shared = shared and not in_place and scope.rank is not None and not model.has_adapter
     made = _sharing_weights(model) if shared else copied(model, in_place=in_place)
     for weight in made.network.parameters():
         weight.requires_grad_(False)
@@ -81,13 +81,6 @@ def check_scope(model: Model, scope: Scope) -> None:
         linear_paths(model, scope)
 
 
-def has_adapter(model: Model) -> bool:
-    """Whether a model answers with an adapter beside its weights."""
-    from peft import PeftModel
-
-    return isinstance(model.network, PeftModel)
-
-
 def _sharing_weights(model: Model) -> Model:
     """The same model again whose modules are its own and whose weights are those of the given one."""
     from torch import nn
@@ -108,7 +101,7 @@ def copied(model: Model, *, in_place: bool = False) -> Model:
         in_place: reuse the network's memory, unless another model has it, too.
     """
     network = model.network if in_place and not model.shares_weights else deepcopy(model.network)
-    if has_adapter(model):
+    if model.has_adapter:
         refuse_moving(model, "merging an adapter")
         network = network.merge_and_unload()
     return _like(model, network)

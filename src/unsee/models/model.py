@@ -86,9 +86,14 @@ class Model:
     @property
     def base(self) -> Any:
         """The transformers module, inside PEFT's wrapper where there is one."""
+        return self.network.get_base_model() if self.has_adapter else self.network
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether the model answers with an adapter of PEFT beside its weights."""
         from peft import PeftModel
 
-        return self.network.get_base_model() if isinstance(self.network, PeftModel) else self.network
+        return isinstance(self.network, PeftModel)
 
     @property
     def device(self) -> torch.device:

@@ -232,9 +232,7 @@ def _by_conversation(batch: Batch) -> tuple[Tensor, list[int]]:
 
 def adapter_is_silent(model: Model) -> bool:
     """Whether the network is a LoRA network whose adapter changes nothing yet."""
-    from peft import PeftModel
-
-    if not isinstance(model.network, PeftModel):
+    if not model.has_adapter:
         return False
     ups = [weight for name, weight in model.network.named_parameters() if "lora_B" in name or "lora_embedding_B" in name]
     return bool(ups) and all(not weight.any() for weight in ups)
