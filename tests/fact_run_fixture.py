@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unlok_fixture import write_unlok
+from unsee.experiment import Cell, Experiment
 
 EXPERIMENT = """
 name = "facts"
@@ -51,3 +52,7 @@ def write_fact_run(folder: Path, model: Any) -> Path:
     file = folder / "facts.toml"
     file.write_text(EXPERIMENT.format(model=str(folder / "model"), data=str(folder / "unlok")))
     return file
+
+
+def cell_of(experiment: Experiment, method: str) -> Cell:
+    return next(cell for cell in experiment.cells if cell.method == method)

@@ -11,14 +11,14 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from fact_run_fixture import write_fact_run
+from fact_run_fixture import cell_of, write_fact_run
 from run_fixtures import assert_one_line
 from test_survival import FAILED, KILLED, sessions
 from toy import random_model
 from unsee import fact_edits, training
 from unsee.cli import main
 from unsee.errors import ConfigError
-from unsee.experiment import Cell, Experiment, parse_experiment, read_experiment
+from unsee.experiment import Experiment, parse_experiment, read_experiment
 from unsee.fact_edits import EditJournal, several_edits
 from unsee.report.attack_console import print_attacks
 from unsee.report.run_data import read_run
@@ -49,10 +49,6 @@ def facts(file: Path) -> Experiment:
 @pytest.fixture(scope="module")
 def done(file: Path, facts: Experiment, one_thread: None) -> Run:
     return run(facts, out=file.parent / "whole")
-
-
-def cell_of(experiment: Experiment, method: str) -> Cell:
-    return next(cell for cell in experiment.cells if cell.method == method)
 
 
 def tables_of(place: Path) -> dict[str, pl.DataFrame]:
