@@ -62,35 +62,52 @@ def summary(tried: Tried, *, attack: str, budget: int, seed: int = 0) -> list[st
 
     before, refusal = alone(tried.before, tried.samples), alone(tried.refusal, tried.samples)
     strange = alone(tried.never_learned, tried.strangers)
+    controls = (
+        ("before the edit", before, BEFORE),
+        ("never-learned facts", strange, NEVER_LEARNED),
+        ("only told to refuse", refusal, None),
+    )
+    first = "first token" if tried.found["layers"].is_not_null().any() else "answers"
+    chances = (("random tokens", RANDOM_TOKENS), ("drawn ones", RANDOM_DRAWN), ("answer prior", ANSWER_PRIOR))
     plain = own.filter(metric="attack_success", attack=attack)
     lines = []
     for row in plain.filter(_null("baseline"), _null("group")).iter_rows(named=True):
         at = {name: row[name] for name in ("task", "modality", "budget", "metric", "set")}
-        place = f"{row['n'] or 0:,} {row['task']} {row['modality']} questions"
-        note = f" ({row['reason']})" if row["reason"] else ""
-        chances = [("random tokens", RANDOM_TOKENS), ("drawn ones", RANDOM_DRAWN), ("answer prior", ANSWER_PRIOR)]
         beside = [f"{title} {_rate(found)}" for title, name in chances if (found := _row(own, at, attack=name)) is not None]
-        lines.append(f"AttackSuccess@{row['budget']:<3} {', '.join([_rate(row), *beside])}, {place}{note}")
-        tried_at = _row(own, {**at, "metric": "attack_candidates"}, attack=attack)
-        if tried_at is not None and tried_at["value"] < row["budget"]:
-            lines.append(f"  different candidates on average: {tried_at['value']:.1f}")
-        for group in (None, WHOLE):
-            whole = _row(plain, at, group=group) if group else row
-            if whole is None:
-                continue
-            name = "whole answers" if group else "first token" if tried.found["layers"].is_not_null().any() else "answers"
-            if group:
-                lines.append(f"  {name}: {_rate(whole)}")
-            for title, table, baseline in (
-                ("before the edit", before, BEFORE),
-                ("never-learned facts", strange, NEVER_LEARNED),
-                ("only told to refuse", refusal, None),
-            ):
-                rate = None if table is None else _row(table, at, attack=attack, group=group)
-                if rate is None:
-                    continue
-                moved = None if baseline is None else _row(plain, at, group=group, baseline=baseline)
-                lines.append(f"  {name}, {title}: {_rate(rate)}{'' if moved is None else f'; difference {_points(moved)}'}")
+        lines.append(_headline(row, beside))
+        candidates = _row(own, {**at, "metric": "attack_candidates"}, attack=attack)
+        if candidates is not None and candidates["value"] < row["budget"]:
+            lines.append(f"  different candidates on average: {candidates['value']:.1f}")
+        lines += _beside_controls(plain, at, first, None, controls, attack)
+        whole = _row(plain, at, group=WHOLE)
+        if whole is not None:
+            lines.append(f"  whole answers: {_rate(whole)}")
+            lines += _beside_controls(plain, at, "whole answers", WHOLE, controls, attack)
+    return lines
+
+
+def _headline(row: dict[str, Any], beside: list[str]) -> str:
+    place = f"{row['n'] or 0:,} {row['task']} {row['modality']} questions"
+    note = f" ({row['reason']})" if row["reason"] else ""
+    return f"AttackSuccess@{row['budget']:<3} {', '.join([_rate(row), *beside])}, {place}{note}"
+
+
+def _beside_controls(
+    plain: pl.DataFrame,
+    at: dict[str, Any],
+    name: str,
+    group: str | None,
+    controls: Sequence[tuple[str, pl.DataFrame | None, str | None]],
+    attack: str,
+) -> list[str]:
+    """One line for each control that has a rate at this place: the rate, and how far the model is from it."""
+    lines = []
+    for title, table, baseline in controls:
+        rate = None if table is None else _row(table, at, attack=attack, group=group)
+        if rate is None:
+            continue
+        moved = None if baseline is None else _row(plain, at, group=group, baseline=baseline)
+        lines.append(f"  {name}, {title}: {_rate(rate)}{'' if moved is None else f'; difference {_points(moved)}'}")
     return lines
 
 
