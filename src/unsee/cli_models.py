@@ -58,6 +58,7 @@ def learn(
     draw: int = 0,
     training: tyro.conf.OmitArgPrefixes[LearnOptions] = LearnOptions(),  # noqa: B008
     dtype: Dtype = "float32",
+    quantize: Bits = None,
     dry_run: Flag = False,
     memory: Memory = None,
 ) -> int:
@@ -73,29 +74,33 @@ def learn(
         forget_ratio: leave this share of the subjects out.
         draw: which subjects are left out.
         dtype: of the weights in memory.
+        quantize: keep the weights below the adapter in 4 or 8 bits; what it learned is merged into the plain weights.
         dry_run: print what would be taught and the memory it takes, and do nothing.
         memory: with --dry-run, also print the largest batch that fits, for example 24GiB.
     """
-    from unsee.learning import learn, taught, training_accuracy
+    from unsee.learning import taught, teach, training_accuracy
     from unsee.memory_plan import skeleton
     from unsee.memory_report import learning_work, memory_lines
     from unsee.models.loading import load_model
+    from unsee.models.lora import merged
     from unsee.progress import ConsoleDisplay
 
     room = given_memory(memory, dry_run=dry_run)
+    if quantize is not None and training.lora is None:
+        raise ConfigError(f"--quantize {quantize} keeps the weights as they are; give --lora a rank")
     loaded = _benchmark(benchmark, data, hub=hub, skip_invalid=skip_invalid)
     samples = taught(loaded, modality=training.learn_modality, ratio=forget_ratio, draw=draw)
     if dry_run:
         say(f"would teach {model} {len(samples):,} questions in {training.epochs} passes, and save it to {out}")
-        work = learning_work(loaded, training, ratio=forget_ratio, draw=draw)
+        work = learning_work(loaded, training, ratio=forget_ratio, draw=draw, quantize=quantize)
         say(*memory_lines(partial(skeleton, model, dtype=dtype), [work], memory=room))
         return DONE
     with ConsoleDisplay(console()) as display:
         display.plan(1)
         display.job(f"learning {loaded.name}")
         with _saving(out) as state:
-            made = learn(
-                load_model(model, device=processes.device(), hub=hub, dtype=dtype),
+            pupil = teach(
+                load_model(model, device=processes.device(), hub=hub, dtype=dtype, quantize=quantize),
                 loaded,
                 in_place=True,
                 ratio=forget_ratio,
@@ -104,7 +109,9 @@ def learn(
                 resume=state,
                 progress=display.stage("learning"),
             )
-            accuracy = training_accuracy(made, samples, progress=display.stage("checking"))
+            made = merged(pupil)
+            asked = made if quantize is None else pupil
+            accuracy = training_accuracy(asked, samples, progress=display.stage("checking"))
             _save(made, out, {"base": model, "training_accuracy": accuracy})
     say(f"answers {accuracy:.1%} of {len(samples):,} training questions word for word; saved to {out}")
     return DONE

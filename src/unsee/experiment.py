@@ -188,6 +188,11 @@ class Experiment:
         }
 
     @property
+    def taught_in(self) -> Quantize | None:
+        """Bits of the weights below the adapter that learns; weights that move themselves are taught in `dtype`."""
+        return None if self.learn.lora is None else self.quantize
+
+    @property
     def budgets(self) -> tuple[int, ...]:
         """Numbers of candidates that results are given for."""
         return self.attack.budgets or BUDGETS

@@ -16,7 +16,7 @@ from unsee.cell_questions import attacked
 from unsee.errors import ConfigError, WorkError
 from unsee.experiment import Cell, Experiment
 from unsee.files import write_folder, write_json
-from unsee.learning import learn, taught, training_accuracy
+from unsee.learning import taught, teach, training_accuracy
 from unsee.run_folder import RunFolder, learned_name
 
 if TYPE_CHECKING:
@@ -96,8 +96,7 @@ class LearnedModels:
         """The model before it learns anything."""
         from unsee.models.loading import load_model
 
-        # Teaching hands back plain weights; those are then read in few bits.
-        quantize = None if self._teaches else self.experiment.quantize
+        quantize = self.experiment.taught_in if self._teaches else self.experiment.quantize
         return load_model(self.experiment.model, dtype=self.experiment.dtype, quantize=quantize)
 
     @cached_property
@@ -243,11 +242,14 @@ class LearnedModels:
         write_json(aside / "learned.json", {**untaught, **self._facts(one, model)})
 
     def _learn(self, one: LearnedName, aside: Path) -> None:
+        from unsee.models.lora import merged
+        from unsee.models.quantized import is_quantized
+
         training = self._training(one)
         options = replace(self.experiment.learn, seed=one.seed)
         began = time.monotonic()
         training.mkdir(parents=True, exist_ok=True)
-        model = learn(
+        pupil = teach(
             self._given_away(),
             self.benchmark,
             ratio=one.ratio,
@@ -258,8 +260,10 @@ class LearnedModels:
             log=training / "train.jsonl",
             progress=self.display.stage("learning"),
         )
+        model = merged(pupil)
         samples = taught(self.benchmark, modality=options.learn_modality, ratio=one.ratio, draw=one.draw)
-        accuracy = training_accuracy(model, samples, progress=self.display.stage("checking what was learned"))
+        asked = pupil if is_quantized(pupil) else model
+        accuracy = training_accuracy(asked, samples, progress=self.display.stage("checking what was learned"))
         log = (training / "train.jsonl").read_text().splitlines()
         facts = {
             "steps": len(log),

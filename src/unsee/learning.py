@@ -144,23 +144,51 @@ def learn(
         progress: called with (steps done, steps in all).
 
     Returns:
-        A model with plain weights; an adapter that learned is merged into them.
+        A model with plain weights; an adapter that learned is merged into them. What learned above quantized weights (QLoRA)
+        is merged into those they were read from, on the CPU.
 
     Raises:
-        ConfigError: the ratio selects nobody or everybody, or the model lacks a part of `options.modules`.
+        ConfigError: the ratio selects nobody or everybody, the model lacks a part of `options.modules`, or it is quantized and
+            `options.lora` gives no rank.
     """
-    from unsee.models.lora import attach, copied
-    from unsee.models.quantized import refuse_moving
+    from unsee.models.lora import merged
 
-    refuse_moving(model, "learning, which hands back plain weights,")
+    pupil = teach(
+        model,
+        benchmark,
+        ratio=ratio,
+        draw=draw,
+        options=options,
+        resume=resume,
+        log=log,
+        in_place=in_place,
+        progress=progress,
+    )
+    return merged(pupil)
+
+
+def teach(
+    model: Model,
+    benchmark: Benchmark,
+    *,
+    ratio: float | None = None,
+    draw: int = 0,
+    options: LearnOptions | None = None,
+    resume: Path | None = None,
+    log: Path | None = None,
+    in_place: bool = False,
+    progress: Advance | None = None,
+) -> Model:
+    """The same as `learn`, but an adapter that learned is still an adapter."""
+    from unsee.models.lora import attach
+
     options = options or LearnOptions()
     samples = taught(benchmark, modality=options.learn_modality, ratio=ratio, draw=draw)
     method, general = lesson(benchmark, options)
     pupil = attach(model, Scope(modules=options.modules, rank=options.lora), seed=options.seed, in_place=in_place)
     train(pupil, method, forget=general, retain=samples, options=options, log=log, resume=resume, progress=progress)
-    made = copied(pupil, in_place=True)
-    made.name = "vanilla" if ratio is None else "gold"
-    return made
+    pupil.name = "vanilla" if ratio is None else "gold"
+    return pupil
 
 
 def training_accuracy(model: Model, samples: Sequence[Sample], *, progress: Advance | None = None) -> float:

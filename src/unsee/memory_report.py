@@ -122,7 +122,13 @@ def _planner(work: Work, start: Model) -> Callable[[int], MemoryPlan]:
 
 
 def learning_work(
-    benchmark: Benchmark, options: Any, *, title: str = "learn", ratio: float | None = None, draw: int = 0
+    benchmark: Benchmark,
+    options: Any,
+    *,
+    title: str = "learn",
+    ratio: float | None = None,
+    draw: int = 0,
+    quantize: Quantize | None = None,
 ) -> Work:
     """Teaching a benchmark's subjects."""
     from unsee.learning import lesson, taught
@@ -131,7 +137,7 @@ def learning_work(
     method, general = lesson(benchmark, options)
     samples = taught(benchmark, modality=options.learn_modality, ratio=ratio, draw=draw)
     scope = Scope(modules=options.modules, rank=options.lora)
-    return Work(title, method, scope, options, general, samples)
+    return Work(title, method, scope, options, general, samples, quantize=quantize)
 
 
 def cell_works(experiment: Experiment, benchmark: Benchmark, cells: Sequence[Cell]) -> list[Work]:

@@ -72,7 +72,10 @@ def plan_run(experiment: Experiment, *, out: Path, only: Sequence[str] = (), mem
     scale = "" if experiment.model == "tiny" else " for a model as small as tiny; time grows with the number of weights"
     lines.append(f"roughly {duration(seconds)} on two cores{scale}")
     learned = [one for one in names if not folder.is_done(folder.model(one.name)) and experiment.learn.epochs]
-    works = [learning_work(benchmark, experiment.learn, ratio=learned[0].ratio, draw=learned[0].draw)] if learned else []
+    works = []
+    if learned:
+        first, quantize = learned[0], experiment.taught_in
+        works.append(learning_work(benchmark, experiment.learn, ratio=first.ratio, draw=first.draw, quantize=quantize))
     works += cell_works(experiment, benchmark, waiting)
     return lines + memory_lines(start, works, memory=memory)
 

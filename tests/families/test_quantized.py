@@ -11,9 +11,10 @@ import torch
 import builders
 import unsee
 from run_fixtures import write_people
+from unsee.cli import main
 from unsee.errors import ConfigError
 from unsee.experiment import parse_experiment
-from unsee.learning import training_accuracy
+from unsee.learning import LearnOptions, teach, training_accuracy
 from unsee.methods import Scope
 from unsee.models import quantized
 from unsee.models.batches import collate
@@ -41,6 +42,7 @@ def logprobs(model: Model, samples: list[Sample]) -> torch.Tensor:
 def test_an_adapter_above_quantized_weights(folder: Path, shown: list[Sample], tmp_path: Path, bits: str) -> None:
     pytest.importorskip("bitsandbytes")
     model = unsee.load_model(folder, quantize=bits)
+    assert not model.features.missing()
     down = model.base.get_submodule("model.language_model.layers.0.mlp.down_proj")
     assert down.weight.dtype == (torch.uint8 if bits == "4bit" else torch.int8)
     plain = unsee.load_model(folder)
@@ -80,7 +82,7 @@ def test_what_quantized_weights_do_not_allow(folder: Path, tmp_path: Path) -> No
         attach(model, Scope(rank=None))
     with pytest.raises(ConfigError, match="merging an adapter would change"):
         copied(attach(model, Scope(rank=2)))
-    with pytest.raises(ConfigError, match="learning, which hands back plain weights, would change"):
+    with pytest.raises(ConfigError, match="training the weights themselves would change"):
         unsee.learn(model, unsee.load_benchmark(write_people(tmp_path / "people")))
     with pytest.raises(ConfigError, match="save an adapter"):
         model.save(tmp_path / "whole")
@@ -88,14 +90,44 @@ def test_what_quantized_weights_do_not_allow(folder: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_an_experiment_above_quantized_weights(folder: Path, tmp_path: Path) -> None:
-    """Vanilla is taught in full precision, read in 4 bits, and unlearned by an adapter that is saved beside it."""
+def test_what_is_learned_above_quantized_weights_is_merged_into_plain_ones(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    people = unsee.load_benchmark(write_people(tmp_path / "people"))
+    options = LearnOptions(lora=4, epochs=2, replay=0.0, batch_size=8, learning_rate=1e-2)
+    start, plain = (unsee.load_model(folder, quantize=bits) for bits in ("4bit", None))
+    pupil = teach(start, people, options=options)
+    made = unsee.learn(start, people, options=options)
+    assert made.network.dtype == torch.float32 and not made.has_adapter and not quantized.is_quantized(made)
+    was = dict(plain.network.named_parameters())
+    moved = {name: now - was[name] for name, now in made.network.named_parameters() if not torch.equal(now, was[name])}
+    adapter = {name: weight for name, weight in pupil.network.named_parameters() if ".lora_" in name}
+    down = "model.language_model.layers.0.mlp.down_proj"
+    a, b = (next(weight for name, weight in adapter.items() if f"{down}.lora_{half}." in name) for half in "AB")
+    torch.testing.assert_close(moved[f"{down}.weight"], b @ a, rtol=1e-3, atol=1e-5)
+    assert len(moved) == len(adapter) // 2
+    shown = people.training()
+    learned, told = logprobs(made, shown).sum(), logprobs(plain, shown).sum()
+    assert learned > told + 0.5 * (logprobs(pupil, shown).sum() - logprobs(start, shown).sum())
+
+    assert (
+        main(["learn", str(tmp_path / "people"), "--model", str(folder), "--quantize", "4bit", "--out", str(tmp_path / "no")])
+        == 2
+    )
+    command = ["--lora", "4", "--epochs", "1", "--replay", "0", "--out", str(tmp_path / "learned")]
+    assert main(["learn", str(tmp_path / "people"), "--model", str(folder), "--quantize", "4bit", *command]) == 0
+    assert not unsee.load_model(tmp_path / "learned").has_adapter
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [2, "none"])
+def test_an_experiment_above_quantized_weights(folder: Path, tmp_path: Path, rank: int | str) -> None:
+    """Vanilla is taught above 4 bits or in full precision, read in 4 bits, and unlearned by an adapter saved beside it."""
     pytest.importorskip("bitsandbytes")
     tables = {
         "model": str(folder),
         "quantize": "4bit",
         "benchmark": {"path": str(write_people(tmp_path / "people"))},
-        "learn": {"epochs": 2, "replay": 0.0, "batch_size": 8, "golds": 1},
+        "learn": {"epochs": 2, "replay": 0.0, "batch_size": 8, "golds": 1, "lora": rank},
         "unlearn": {"methods": ["ga"], "controls": [], "forget_ratios": [0.25], "modalities": ["image_text"], "lora": 2},
         "method": {"ga": {"epochs": 1}},
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from unsee.errors import ConfigError, nearest
 from unsee.methods.scope import Part, Scope
-from unsee.models.quantized import refuse_moving
+from unsee.models.quantized import is_quantized, merged_into_plain_weights, refuse_moving
 
 if TYPE_CHECKING:
     from torch import nn
@@ -105,6 +105,16 @@ def copied(model: Model, *, in_place: bool = False) -> Model:
         refuse_moving(model, "merging an adapter")
         network = network.merge_and_unload()
     return _like(model, network)
+
+
+def merged(model: Model) -> Model:
+    """A trained model with plain weights, its adapter merged into them; the given one is no longer usable.
+
+    What was trained above quantized weights is merged into those they were read from, on the CPU, and the given one stays.
+    """
+    if is_quantized(model):
+        return _like(model, merged_into_plain_weights(model))
+    return copied(model, in_place=True)
 
 
 def _like(model: Model, network: Any) -> Model:

@@ -58,6 +58,23 @@ def is_quantized(model: Model) -> bool:
     return bool(model.base.config.to_dict().get("quantization_config"))
 
 
+def merged_into_plain_weights(model: Model) -> Any:
+    """The network that an adapter above quantized weights makes of the weights they were read from: plain ones, on the CPU.
+
+    What the adapter learned to add to rounded weights is added to exact ones, as is usual after QLoRA, so answers differ a
+    little.
+    """
+    from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+
+    from unsee.models.checkpoints import load_network
+
+    network, base = model.network, model.base
+    dtype: Any = str(base.get_input_embeddings().weight.dtype).removeprefix("torch.")
+    plain = get_peft_model(load_network(base.name_or_path, device="cpu", dtype=dtype), network.peft_config["default"])
+    set_peft_model_state_dict(plain, get_peft_model_state_dict(network, save_embedding_layers=False))
+    return plain.merge_and_unload()
+
+
 def refuse_moving(model: Model, what: str) -> None:
     """Raises ConfigError where something would change quantized weights themselves."""
     if is_quantized(model):

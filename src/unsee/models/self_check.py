@@ -181,7 +181,9 @@ def _apart(one: Tensor, other: Tensor, dtype: torch.dtype) -> bool:
 
 def _dtype(model: Model) -> torch.dtype:
     dtype: torch.dtype = model.base.get_output_embeddings().weight.dtype
-    return dtype if dtype.is_floating_point else torch.float16
+    # Layers in 8 bits round what they read by what else is in the batch, in single precision, too.
+    rounds = not dtype.is_floating_point or (is_quantized(model) and dtype == torch.float32)
+    return torch.float16 if rounds else dtype
 
 
 def _check_prompt(model: Model) -> None:
