@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
+import sys
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import TypeVar
 
 from unsee.errors import ConfigError
 
 T = TypeVar("T")
+
+
+def entries(group: str) -> tuple[EntryPoint, ...]:
+    """What installed packages add to a group; nothing of them is imported."""
+    return _entries_on(group, tuple(sys.path))
+
+
+@cache
+def _entries_on(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Looking through all packages takes milliseconds, and names are asked for hundreds of times."""
+    return tuple(entry_points(group=group))
 
 
 def subclass_of(base: type[T], entry: EntryPoint) -> type[T]:

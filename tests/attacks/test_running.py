@@ -278,12 +278,12 @@ def test_an_attack_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self, made: Any) -> None:
             self.made = made
 
-    def found(made: Any) -> Callable[..., list[Entry]]:
-        return lambda *, group, name=None: [Entry(made)] if name in (None, "mine") else []
+    def found(made: Any) -> Callable[[str], list[Entry]]:
+        return lambda group: [Entry(made)]
 
-    monkeypatch.setattr("unsee.attacks.entry_points", found(Mine))
+    monkeypatch.setattr("unsee.attacks.entries", found(Mine))
     assert isinstance(load_attack("mine"), Mine) and attack_names()[-1] == "mine"
-    monkeypatch.setattr("unsee.attacks.entry_points", found(int))
+    monkeypatch.setattr("unsee.attacks.entries", found(int))
     with pytest.raises(ConfigError, match=r"not a subclass of unsee.attacks.Attack"):
         load_attack("mine")
 

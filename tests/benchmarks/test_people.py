@@ -509,11 +509,10 @@ def test_missing_folder_and_world_are_named(tmp_path):
 
 
 def test_entry_points_add_benchmarks(monkeypatch, world):
-    from importlib.metadata import EntryPoint, EntryPoints
+    from importlib.metadata import EntryPoint
 
     entry = EntryPoint(name="elsewhere", value="unsee.benchmarks.people:people", group="unsee.benchmarks")
-    points = EntryPoints([entry])
-    monkeypatch.setattr("unsee.benchmarks.entry_points", lambda **wanted: points.select(**wanted))
+    monkeypatch.setattr("unsee.benchmarks.entries", lambda group: [entry])
     assert isinstance(load_benchmark("elsewhere", subjects=8, world=world), People)
     assert "elsewhere" in benchmark_names()
 

@@ -32,7 +32,7 @@ def test_half_weights_compute_in_fp32(family: str, model: Model, shown: list[Sam
     batch = collate(encode_samples(shown[:6], model.prompter), prompter=model.prompter, pack=model.packs())
     with evaluating(half), evaluating(upcast):
         expected, rounded = upcast.token_logprobs(batch), half.token_logprobs(batch)
-        with single_precision():
+        with single_precision(half.network):
             exact = half.token_logprobs(batch)
     torch.testing.assert_close(exact, expected, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(rounded, expected, atol=1e-5, rtol=1e-5)

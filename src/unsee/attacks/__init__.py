@@ -8,7 +8,6 @@ Packages add attacks by the entry point group `unsee.attacks`; each entry names 
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from unsee.attacks.base import Attack, Guesses, ReadToken, Record
@@ -20,7 +19,7 @@ from unsee.attacks.rephrase_image import RephraseImage
 from unsee.attacks.rephrase_multimodal import RephraseMultimodal
 from unsee.attacks.rephrase_question import RephraseQuestion
 from unsee.errors import ConfigError, nearest
-from unsee.plugins import subclass_of
+from unsee.plugins import entries, subclass_of
 from unsee.settings import build
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ BUILT_IN: tuple[type[Attack], ...] = (
 
 def attack_names() -> tuple[str, ...]:
     """Names of all attacks, built-in ones first; packages are not imported for it."""
-    return tuple(dict.fromkeys([*(made.name for made in BUILT_IN), *(entry.name for entry in entry_points(group=GROUP))]))
+    return tuple(dict.fromkeys([*(made.name for made in BUILT_IN), *(entry.name for entry in entries(GROUP))]))
 
 
 def attack_name(entry: str) -> str:
@@ -63,8 +62,9 @@ def load_attack(name: str, **options: Any) -> Attack:
     for made in BUILT_IN:
         if made.name == wanted:
             return build(made, options, where=wanted)
-    for entry in entry_points(group=GROUP, name=wanted):
-        return build(subclass_of(Attack, entry), options, where=wanted)
+    for entry in entries(GROUP):
+        if entry.name == wanted:
+            return build(subclass_of(Attack, entry), options, where=wanted)
     raise ConfigError(f"there is no attack {name!r}; {nearest(wanted, attack_names())}")
 
 

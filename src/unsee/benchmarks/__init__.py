@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from unsee.benchmarks.base import Benchmark, Split, TrainingModality
 from unsee.errors import ConfigError, DataError, nearest
+from unsee.plugins import entries
 
 __all__ = ["ENTRY_POINTS", "Benchmark", "Split", "TrainingModality", "benchmark_names", "built_in", "load_benchmark"]
 
@@ -33,8 +33,9 @@ def load_benchmark(name_or_path: str | Path, **options: Any) -> Benchmark:
     if isinstance(name_or_path, str) and name in own:
         return _build(name, own[name], options)
     if isinstance(name_or_path, str):
-        for entry in entry_points(group=ENTRY_POINTS, name=name):
-            return _build(name, entry.load(), options)
+        for entry in entries(ENTRY_POINTS):
+            if entry.name == name:
+                return _build(name, entry.load(), options)
     path = Path(name_or_path)
     if path.is_dir():
         return _build(name, _folder_reader(path), {"path": path, **options})
@@ -74,7 +75,7 @@ def official_name(folder: Path) -> str | None:
 
 def benchmark_names() -> list[str]:
     """Every name that `load_benchmark` takes."""
-    return sorted({*built_in(), *(entry.name for entry in entry_points(group=ENTRY_POINTS))})
+    return sorted({*built_in(), *(entry.name for entry in entries(ENTRY_POINTS))})
 
 
 def built_in() -> Mapping[str, Callable[..., Benchmark]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from importlib.metadata import EntryPoint, entry_points
 from inspect import get_annotations
 from typing import Any, get_type_hints
 
@@ -33,7 +32,7 @@ from unsee.methods.max_entropy import MaxEntropy, MaxEntropyOfficial
 from unsee.methods.npo import NPO, NPOOfficial
 from unsee.methods.prompt_guard import PromptGuard
 from unsee.methods.scope import Scope
-from unsee.plugins import subclass_of
+from unsee.plugins import entries, subclass_of
 from unsee.settings import convert
 
 __all__ = ["Method", "Scope", "acts_while_answering", "described", "from_description", "load_method", "method_class"]
@@ -71,7 +70,7 @@ BUILT_IN: tuple[type[Method], ...] = (
 
 def method_names() -> tuple[str, ...]:
     """Names of all methods, built-in ones first; packages are not imported for it."""
-    return tuple(dict.fromkeys([*(made.name for made in BUILT_IN), *(entry.name for entry in _entries())]))
+    return tuple(dict.fromkeys([*(made.name for made in BUILT_IN), *(entry.name for entry in entries(GROUP))]))
 
 
 def method_class(name: str, *, variant: str = "corrected") -> type[Method]:
@@ -84,7 +83,7 @@ def method_class(name: str, *, variant: str = "corrected") -> type[Method]:
     if wanted not in method_names():
         raise ConfigError(f"there is no method {name!r}; {nearest(wanted, method_names())}")
     found = [made for made in BUILT_IN if made.name == wanted]
-    found += [subclass_of(Method, entry) for entry in _entries() if entry.name == wanted]
+    found += [subclass_of(Method, entry) for entry in entries(GROUP) if entry.name == wanted]
     for made in found:
         if made.variant == variant:
             return made
@@ -135,7 +134,3 @@ def _annotation(made: type[Method], key: str) -> Any:
     owner = next(parent for parent in made.__mro__ if key in get_annotations(parent))
     alone = type("Alone", (), {"__annotations__": {key: get_annotations(owner)[key]}, "__module__": owner.__module__})
     return get_type_hints(alone)[key]
-
-
-def _entries() -> tuple[EntryPoint, ...]:
-    return tuple(entry_points(group=GROUP))

@@ -247,7 +247,7 @@ def _check_shared_prefix(model: Model) -> None:
     shared = collate(items, prompter=prompter)
     assert len(shared.inputs["input_ids"]) < len(items), "nothing is shared, so nothing would be checked"
     # In half precision rounding hides rows that are wrong by several hundredths per token.
-    with single_precision():
+    with single_precision(model.network):
         plain, packed = model.token_logprobs(_plain(model, *items)), model.token_logprobs(shared)
         alone = torch.cat([model.token_logprobs(_plain(model, item)) for item in items[:2]])
     rounding = float((plain[: len(alone)] - alone).abs().max())
@@ -270,7 +270,7 @@ def _check_prefix_cache(model: Model) -> None:
     for item in asked:
         ids, first = item.ids[: item.prompt_length], prompter.picture_places(item.ids, item.pictures)[-1].stop
         prompts.append(Prompt(Piece(ids[:first], item.pictures), Piece(ids[first:])))
-    with single_precision():
+    with single_precision(model.network):
         asked = [Encoded(item.ids[: item.prompt_length], item.prompt_length, 0, item.pictures) for item in asked]
         whole = [_logits(model, item)[-1].log_softmax(-1) for item in asked]
         read = SharedPrompts(model, [prompt.beginning for prompt in prompts])

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
@@ -19,12 +19,15 @@ _CONVOLUTIONS = (torch.conv1d, torch.conv2d, torch.conv3d)
 
 
 @contextmanager
-def single_precision() -> Iterator[None]:
-    """Inside, every operation computes in fp32 on the values that tensors in half precision have.
+def single_precision(network: nn.Module) -> Iterator[None]:
+    """Inside, every operation of the network computes in fp32 on the values that tensors in half precision have.
 
     A weight is upcast where an operation reads it and let go afterwards, so memory grows by the largest weight and not by the
     network. Meant for forward passes without gradients.
     """
+    if all(weight.is_floating_point() and weight.dtype not in _HALF for weight in network.parameters()):
+        yield  # looking at every operation takes longer than the operations of small networks
+        return
     with _Convolutions(), _Operations():
         yield
 
