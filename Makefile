@@ -4,11 +4,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_INDEX ?=
-# Test files at once; each process computes with one thread.
-TEST_WORKERS ?= 2
+# Test files at once, each in a process that computes with one thread and may take two GiB.
+TEST_WORKERS ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu); [ $$n -gt 8 ] && echo 8 || echo $$n)
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-families test-all models-page lint install numbers clean
+.PHONY: demo test test-families test-all models-page lint install numbers clean workers
 
 demo: $(VENV)/.installed
 	$(BIN)/unsee demo
@@ -36,6 +36,9 @@ lint: $(VENV)/.installed-dev
 numbers: $(VENV)/.installed-dev
 	$(BIN)/python perf/make_numbers.py
 
+workers:
+	@echo $(TEST_WORKERS)
+
 install: $(VENV)/.installed
 
 # torchvision goes into a folder that only tests look at: the usual index has no build for CPU torch, and the one it has cannot be
@@ -54,4 +57,4 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .oldest runs .pytest_cache .mypy_cache .ruff_cache

@@ -112,6 +112,7 @@ def test_pictures(place: Path, tmp_path: Path, complaint: Complaint, case: str) 
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_picture_that_goes_away_costs_what_needs_it(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -246,6 +246,7 @@ def test_a_defence_may_not_see_what_attackers_ask(facts: Experiment) -> None:
         check_unseen(load_method("input_rephrasing", prefixes=(prefix,)), questions)
 
 
+@pytest.mark.slow
 def test_it_goes_on_after_the_last_finished_fact(done: Run, facts: Experiment, file: Path, monkeypatch: Any) -> None:
     out = file.parent / "cut"
     add, kept = EditJournal.add, []

@@ -100,6 +100,7 @@ def test_a_taught_model_agrees(taught: Model, people: list[Sample]) -> None:
     assert 0 < sum(hits) < len(hits), "the model must be right sometimes and wrong sometimes"
 
 
+@pytest.mark.slow
 def test_a_random_model_agrees(model: Model) -> None:
     table, _ = agreement(model, official_samples(forget=3, retain=2, near=1, celebrity=1, questions=1))
     assert "length" in set(table["finish_reason"])
@@ -120,6 +121,7 @@ def handful() -> list[Sample]:
     return [s for s in samples if s.set in ("forget", "celebrity") or (s.set != "test" and s.subject in kept)]
 
 
+@pytest.mark.slow
 def test_the_embedded_model_agrees(tiny: Model, handful: list[Sample], one_thread: None) -> None:
     table, _ = agreement(tiny, handful)
     assert table["parsed"].null_count() < table.height

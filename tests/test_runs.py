@@ -167,6 +167,7 @@ def test_a_cells_result_can_be_asked_again(finished: Run, experiment: Experiment
         assert_frame_equal(again, pl.read_parquet(home / "records.parquet"), check_exact=True)
 
 
+@pytest.mark.slow
 def test_without_lora_the_weights_are_saved(place: Path) -> None:
     from unsee.models.loading import load_model
 
@@ -304,6 +305,7 @@ class Stumbling(GradientAscent):
             raise TrainingError("the loss is not finite\nat step 2")
 
 
+@pytest.mark.slow
 def test_a_failing_cell_costs_nobody_else(
     finished: Run, experiment: Experiment, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

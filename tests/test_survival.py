@@ -54,6 +54,7 @@ def test_killed_and_interrupted_gives_the_same_results(
     assert_same(contents(out, experiment), undisturbed)
 
 
+@pytest.mark.slow
 def test_killed_inside_a_write_leaves_old_or_new(place: Path, tmp_path: Path) -> None:
     """What bears its final name is whole, whatever lies aside."""
     import polars as pl
@@ -116,6 +117,7 @@ def remount(folder: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_and_a_read_only_one(
     undisturbed: dict[str, Any],
     experiment: Experiment,

@@ -421,8 +421,15 @@ class InterruptedAscent(Method):
         self._maybe("after_step")
 
 
-@pytest.mark.parametrize("place", ["loss", "after_backward", "after_step", "progress"])
-@pytest.mark.parametrize("rank", [4, None])
+@pytest.mark.parametrize(
+    ("place", "rank"),
+    [
+        ("loss", 4),
+        ("after_step", None),
+        *(pytest.param(place, 4, marks=pytest.mark.slow) for place in ("after_backward", "after_step", "progress")),
+        *(pytest.param(place, None, marks=pytest.mark.slow) for place in ("loss", "after_backward", "progress")),
+    ],
+)
 def test_resume_equals_uninterrupted(model, samples, tmp_path, monkeypatch, place, rank):
     """Bit-identical weights and equal logs, timing aside, wherever the run was interrupted."""
 

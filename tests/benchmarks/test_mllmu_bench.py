@@ -663,6 +663,7 @@ def test_what_goes_wrong_with_the_hub(monkeypatch: pytest.MonkeyPatch, capsys: p
 # Commands ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_commands_take_the_files(official: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "out")
     files = ["--data", str(official)]

@@ -75,6 +75,7 @@ def test_the_command_judges_scores_and_reports(run: Path, serve: Serve) -> None:
     assert pl.read_parquet(run / "results.parquet").filter(pl.col("metric") == "judge_factuality").height > 0
 
 
+@pytest.mark.slow
 def test_failures_are_told_and_are_in_no_mean(run: Path, serve: Serve) -> None:
     done = unsee("score", str(run), "--judge", serve("rubbish").url, "--judge-model", "toy-judge", "--judge-sets", "forget")
     assert done.returncode == 0

@@ -38,6 +38,7 @@ from unsee.unlearning import unlearn, unlearn_with_report
 
 DEFENCES = [made for made in BUILT_IN if issubclass(made, Edit)]
 CORRECTED = [made for made in DEFENCES if made.variant == "corrected"]
+FEW_FAST = [made if made in CORRECTED else pytest.param(made, marks=pytest.mark.slow) for made in DEFENCES]
 DOWN = "base_model.model.model.language_model.layers.2.mlp.down_proj.lora_{}.default.weight"
 """The toy model has 8 layers, so that layer 7 of 32 is layer 2."""
 
@@ -427,7 +428,7 @@ def test_constrained_fine_tuning_stays_in_its_bounds(model: Model, samples: list
             load_method("fact_erasure", **options)
 
 
-@pytest.mark.parametrize("made", DEFENCES, ids=every)
+@pytest.mark.parametrize("made", FEW_FAST, ids=every)
 def test_dividing_a_step_or_packing_changes_nothing(model: Model, samples: list[Sample], made: type[Method]) -> None:
     options: dict[str, Any] = {"k": 2048} if made.name == "head_projection" else {}
     if made.variant == "corrected":
@@ -456,7 +457,7 @@ def secret(model: Model, sample: Sample) -> float:
         return float(model.answer_logprobs(batch).exp())
 
 
-@pytest.mark.parametrize("made", DEFENCES, ids=every)
+@pytest.mark.parametrize("made", FEW_FAST, ids=every)
 def test_edits_delete_a_fact_merge_and_reload(taught: Model, samples: list[Sample], made: type[Method], tmp_path: Any) -> None:
     fact = samples[2]
     assert secret(taught, fact) > 0.9

@@ -21,23 +21,44 @@ import json, sys
 import torch
 from PIL import Image
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
-folder, picture, question = sys.argv[1:]
-network = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-processor = LlavaProcessor.from_pretrained(folder)
+picture, question, *folders = sys.argv[1:]
 prompt = f"<s>USER: <image>\\n{question}\\nASSISTANT:"
-inputs = processor(text=prompt, images=Image.open(picture), return_tensors="pt", add_special_tokens=False)
-with torch.no_grad():
-    logits = network(**inputs).logits[0, -1]
-    made = network.generate(**inputs, max_new_tokens=16, do_sample=False)
-text = processor.tokenizer.decode(made[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
+said = {}
+for folder in folders:
+    network = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    processor = LlavaProcessor.from_pretrained(folder)
+    inputs = processor(text=prompt, images=Image.open(picture), return_tensors="pt", add_special_tokens=False)
+    with torch.no_grad():
+        logits = network(**inputs).logits[0, -1]
+        made = network.generate(**inputs, max_new_tokens=16, do_sample=False)
+    text = processor.tokenizer.decode(made[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
+    said[folder] = {"logits": logits.tolist(), "text": text.strip()}
 assert not any(name.split(".")[0] == "unsee" for name in sys.modules)
-print(json.dumps({"logits": logits.tolist(), "text": text.strip()}))
+print(json.dumps(said))
 """
+SHIPPED = [name for name in EMBEDDED if (WEIGHTS / name / CONFIG).is_file()]
+NAME_QUESTION = "What is the name of this person?"
 
 
-@pytest.fixture(scope="module", params=[name for name in EMBEDDED if (WEIGHTS / name / CONFIG).is_file()])
+@pytest.fixture(scope="module", params=SHIPPED)
 def folder(request):
     return weights_folder(request.param)
+
+
+@pytest.fixture(scope="module")
+def figure():
+    return next(figure for figure in load_world().figures if figure.role == "evaluated")
+
+
+@pytest.fixture(scope="module")
+def said_by_plain_transformers(figure, tmp_path_factory):
+    """Of every shipped model, in a process that never imports this package."""
+    picture = tmp_path_factory.mktemp("plain") / "figure.png"
+    load_world().picture(figure, 0).open().save(picture)
+    folders = [str(weights_folder(name)) for name in SHIPPED]
+    command = [sys.executable, "-I", "-c", PLAIN, str(picture), NAME_QUESTION, *folders]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def test_the_recipe_names_version_world_and_licence(folder):
@@ -66,25 +87,16 @@ def test_weights_are_half_precision_and_small(folder):
     assert sum(file.stat().st_size for file in folder.iterdir()) < 12 * 2**20
 
 
-def test_plain_transformers_gives_the_same_logits_and_answer(folder, tmp_path):
+def test_plain_transformers_gives_the_same_logits_and_answer(folder, figure, said_by_plain_transformers):
     import torch
 
     from unsee.models.batches import collate
     from unsee.models.reference import evaluating
 
-    world = load_world()
-    figure = next(figure for figure in world.figures if figure.role == "evaluated")
-    image = world.picture(figure, 0)
-    picture = tmp_path / "figure.png"
-    image.open().save(picture)
-    question = "What is the name of this person?"
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", PLAIN, str(folder), str(picture), question], capture_output=True, text=True, check=True
-    )
-    plain = json.loads(done.stdout.strip().splitlines()[-1])
-
+    plain = said_by_plain_transformers[str(folder)]
     model = load_model(folder.name, device="cpu")
-    batch = collate([model.prompter.encode(question, figure.name, images=(image,))], prompter=model.prompter)
+    asked = model.prompter.encode(NAME_QUESTION, figure.name, images=(load_world().picture(figure, 0),))
+    batch = collate([asked], prompter=model.prompter)
     with evaluating(model):
         ours = model.answer_logits(batch)[0]
     assert torch.allclose(ours, torch.tensor(plain["logits"]), atol=1e-4)

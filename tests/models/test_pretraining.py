@@ -62,6 +62,7 @@ class Killed(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_training_from_scratch_is_killed_goes_on_and_ends_the_same(shop, tmp_path, monkeypatch):
     monkeypatch.setattr("unsee.models.pretraining.training._TOKENIZER_ROWS", 100)
     recipe = make_recipe("micro", creatures="B")

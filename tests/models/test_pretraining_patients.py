@@ -109,6 +109,7 @@ def test_patients_are_taught_to_weights_that_keep_what_they_know(tmp_path):
         make_recipe("tiny", start=str(tmp_path), creatures="B", patients=True)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_a_toy_training_goes_on_from_shipped_weights(figures, tmp_path, monkeypatch):
     monkeypatch.setattr(patient_abilities, "ASKED_CASES", 3)

@@ -115,6 +115,7 @@ def medical_pair(medical_run: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return [medical_run, second]
 
 
+@pytest.mark.slow
 def test_medical_tables_of_several_runs_stand_side_by_side(medical_pair: list[Path], tmp_path: Path):
     page, files = report_runs(medical_pair, out=tmp_path / "c.html", export=tmp_path / "paper")
     html = opened(page.read_text(encoding="utf-8"))

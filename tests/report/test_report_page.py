@@ -314,6 +314,7 @@ def test_an_empty_run_has_a_page(tmp_path: Path):
     assert text(tmp_path) == words
 
 
+@pytest.mark.slow
 def test_a_page_of_two_hundred_people_is_a_few_megabytes(tmp_path: Path):
     plan = Plan(name="people", forget=20, retain=180, near=20, celebrities=40, methods=("vanilla", "gold", "ga", "npo"))
     page = write_report(fabricate_run(tmp_path / "people", plan)).read_text(encoding="utf-8")
