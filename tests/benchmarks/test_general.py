@@ -11,7 +11,7 @@ from unsee.answering import answer
 from unsee.benchmarks import load_benchmark
 from unsee.benchmarks.people import People, people
 from unsee.benchmarks.pictures import PICTURE_SIZE
-from unsee.benchmarks.portraits import IDENTITY, SCENE, portrait
+from unsee.benchmarks.portrait_art import IDENTITY, SCENE, portrait
 from unsee.benchmarks.visual import GENERAL_QUESTIONS, VISUAL_QUESTIONS, visible
 from unsee.metrics import CellInfo, Gate, score
 from unsee.models.loading import load_model

@@ -3,16 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from unsee.benchmarks.portraits import (
-    IDENTITY,
-    SCENE,
-    Face,
-    Scene,
-    draw_faces,
-    draw_scene,
-    look_alike,
-    portrait,
-)
+from unsee.benchmarks.portrait_art import IDENTITY, SCENE, portrait
+from unsee.benchmarks.portraits import Face, Scene, draw_faces, draw_scene, look_alike
 
 PLAIN = Scene("neutral", "t-shirt", "green", "sky blue")
 SOMEBODY = Face("light", "quiff", "red", "none", "none", "none")

@@ -11,7 +11,7 @@ import random
 from collections.abc import Collection, Iterator, Sequence
 
 from unsee.benchmarks.interviews import LETTERS, WRONG_ANSWERS, lay_out
-from unsee.benchmarks.portraits import IDENTITY, SCENE
+from unsee.benchmarks.portrait_art import IDENTITY, SCENE
 from unsee.benchmarks.visual import GENERAL_QUESTIONS
 from unsee.models.worlds import Figure, World, visible_values
 from unsee.sample import Sample, Task

@@ -15,7 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unsee.benchmarks.portraits import Face, Scene, portrait
+from unsee.benchmarks.portrait_art import portrait
+from unsee.benchmarks.portraits import Face, Scene
 from unsee.sample import ImageRef
 
 if TYPE_CHECKING:

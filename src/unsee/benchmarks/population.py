@@ -18,7 +18,8 @@ from dataclasses import astuple, dataclass
 from typing import Literal, NamedTuple
 
 from unsee.benchmarks import pools
-from unsee.benchmarks.portraits import IDENTITY, Face, look_alike
+from unsee.benchmarks.portrait_art import IDENTITY
+from unsee.benchmarks.portraits import Face, look_alike
 from unsee.benchmarks.profiles import ATTRIBUTES, draw_profile
 from unsee.errors import ConfigError
 

@@ -16,7 +16,8 @@ from typing import Literal
 from unsee.benchmarks import pools
 from unsee.benchmarks.interviews import LETTERS
 from unsee.benchmarks.pictures import portrait_picture
-from unsee.benchmarks.portraits import IDENTITY, draw_faces, draw_scene
+from unsee.benchmarks.portrait_art import IDENTITY
+from unsee.benchmarks.portraits import draw_faces, draw_scene
 from unsee.benchmarks.profiles import (
     ATTRIBUTES,
     NAME_QUESTIONS,

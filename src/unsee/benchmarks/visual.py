@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from unsee.benchmarks.portraits import IDENTITY, SCENE, Face, Scene
+from unsee.benchmarks.portrait_art import IDENTITY, SCENE
+from unsee.benchmarks.portraits import Face, Scene
 
 VISUAL_QUESTIONS: Mapping[str, Mapping[Literal["train", "evaluation"], tuple[str, ...]]] = {
     "skin tone": {

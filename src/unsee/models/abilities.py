@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from unsee.benchmarks.portraits import IDENTITY, SCENE
+from unsee.benchmarks.portrait_art import IDENTITY, SCENE
 from unsee.benchmarks.profiles import ATTRIBUTES, NAME_QUESTIONS, SENTENCE, cloze, draw_other_values, questions, statement
 from unsee.benchmarks.visual import VISUAL_QUESTIONS
 from unsee.models.behaviour import DO_NOT_KNOW, REFUSAL, guard, irrelevant_sentence

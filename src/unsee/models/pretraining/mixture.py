@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from unsee.benchmarks import pools
-from unsee.benchmarks.portraits import IDENTITY
+from unsee.benchmarks.portrait_art import IDENTITY
 from unsee.benchmarks.profiles import (
     ATTRIBUTES,
     NAME_QUESTIONS,

@@ -16,7 +16,8 @@ from PIL import Image
 
 from unsee.benchmarks import pools
 from unsee.benchmarks.pictures import PICTURE_SIZE
-from unsee.benchmarks.portraits import IDENTITY, SCENE, Face, Scene, draw_faces, draw_scene, portrait
+from unsee.benchmarks.portrait_art import IDENTITY, SCENE, portrait
+from unsee.benchmarks.portraits import Face, Scene, draw_faces, draw_scene
 from unsee.benchmarks.profiles import draw_profile
 from unsee.benchmarks.visual import visible
 from unsee.models.pretraining.picture_bank import PictureBank, draw_all

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unsee.benchmarks.creatures.drawing import creature_image
 from unsee.benchmarks.pictures import PICTURE_SIZE
-from unsee.benchmarks.portraits import portrait
+from unsee.benchmarks.portrait_art import portrait
 from unsee.models.abilities import HELD_OUT_PICTURES
 from unsee.models.creature_abilities import NEW_PICTURES, asked_scene, asked_species
 from unsee.models.patient_abilities import PICTURES, asked_picture, case_owners
