@@ -184,7 +184,8 @@ def test_groups_equal_lone_facts_in_single_precision(taught: Model, made: type[M
         also("fact_erasure", {"batch_size": 2}),
         ("fact_erasure", {"batch_size": 2, "gradient_accumulation": 2}),
         also("fact_erasure", {"pack": False}),
-        ("fact_erasure", {"max_row_tokens": 30}),
+        # Adam makes steps of the rounding of gradients near zero, which rows of another length round otherwise.
+        ("fact_erasure", {"max_row_tokens": 30, "optimizer": "sgd", "learning_rate": 0.5}),
         also("fact_erasure", {"steps": 5, "schedule": "cosine", "seed": 3}),
         ("input_rephrasing", {"batch_size": 5, "epochs": 3}),
         also("input_rephrasing", {"pack": False, "epochs": 3}),
