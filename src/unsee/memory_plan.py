@@ -134,7 +134,7 @@ def skeleton(name_or_path: str | Path, *, dtype: Dtype = "float32") -> Model:
     folder = local_folder(name_or_path)
     network = network_without_values(folder, dtype=dtype)
     made = Model(network, load_processor(folder), name=version_of(folder) or folder.resolve().name)
-    made.prompter.shared_prefix = expected_shared_prefix(made.base)
+    made.prompter.shared_prefix = expected_shared_prefix(made)
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 
 import pytest
@@ -26,12 +27,27 @@ _kept = lru_cache(maxsize=None)(build)
 def family(request: pytest.FixtureRequest) -> str:
     """Name of one family after another."""
     name: str = request.param
+    _require(name)
+    return name
+
+
+@pytest.fixture(scope="session")
+def fresh() -> Callable[[str], Model]:
+    """Builds one family's model, about which nothing is known yet."""
+
+    def made(name: str) -> Model:
+        _require(name)
+        return build(name)
+
+    return made
+
+
+def _require(name: str) -> None:
     if FAMILIES[name].videos and not HAS_TORCHVISION:
         missing = "its processor needs torchvision; `make test` installs it for tests only"
         if os.environ.get("UNSEE_REQUIRE_FAMILIES"):
             pytest.fail(missing)
         pytest.skip(missing)
-    return name
 
 
 @pytest.fixture

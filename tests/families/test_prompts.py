@@ -101,5 +101,5 @@ def test_other_masks(model: Model, shown: list[Sample], mask: str) -> None:
 
 def test_features(family: str, model: Model) -> None:
     assert set(model.features.missing()) == FAMILIES[family].missing
-    assert expected_shared_prefix(model.base) == model.features.shared_prefix, "a memory plan must expect the rows of training"
+    assert expected_shared_prefix(model) == model.features.shared_prefix, "a memory plan must expect the rows of training"
     assert all(model.features.missing().values()), "a missing feature says why"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,8 @@ import unsee
 from builders import FAMILIES
 from run_fixtures import write_people
 from unsee.answering import answer
+from unsee.editing import edit_each
+from unsee.editing.side_by_side import SideBySide
 from unsee.errors import ConfigError
 from unsee.learning import LearnOptions, learn
 from unsee.methods import BUILT_IN, Method, Scope
@@ -203,3 +206,30 @@ def test_learn_and_answer_end_to_end(model: Model, tmp_path: Path) -> None:
     before, after = (answer(one, asked, max_new_tokens=4)["answer_logprob_mean"].drop_nulls() for one in (vanilla, forgetful))
     assert before.len() == after.len() > 0 and not before.equals(after)
     shutil.rmtree(tmp_path / "model")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["qwen2_vl", "qwen3_vl", "gemma3", "idefics3"])
+def test_facts_edited_side_by_side_are_edited_alone(
+    fresh: Callable[[str], Model], name: str, shown: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Facts with pictures of several sizes, in double precision: the same adapters to 1e-8, whatever places and masks are."""
+    model = fresh(name)
+    model.network.double()
+    facts = {sample.id: [sample] for sample in shown[:4]}
+    assert {bool(sample.images) for sample in shown[:4]} == {True, False}
+    options = TrainOptions(learning_rate=5e-2, epochs=4, batch_size=4)
+
+    def edited(size: int) -> list[dict[str, torch.Tensor]]:
+        made = edit_each(model, "fact_erasure", facts, options=options, side_by_side=size)
+        return [{name: weights(one.model)[name].clone() for name in trainable_names(one.model)} for one in made]
+
+    groups: list[Any] = []
+    real = SideBySide.edit
+    monkeypatch.setattr(SideBySide, "edit", lambda self, fact: groups.append(real(self, fact)) or groups[-1])
+    together = edited(4)
+    assert len(groups) == 4 and None not in groups, "a group that does not hold is edited one by one"
+    for one, other in zip(together, edited(1), strict=True):
+        assert one.keys() == other.keys() and any(weight.abs().max() > 1e-3 for weight in one.values())
+        for path, weight in one.items():
+            torch.testing.assert_close(weight, other[path], atol=1e-8, rtol=0)

@@ -277,12 +277,19 @@ class Engine:
         self._read_already = None
 
     def _drop_lone_beginnings(self, jobs: Sequence[Job]) -> None:
-        """Leave prompts whole that begin as no other does, and all of them for models that take no pieces."""
-        count = Counter(job.beginning.content for job in jobs if job.beginning.ids)
-        shares = any(times > 1 for times in count.values()) and self.model.prefix_cache.available
+        """Leave prompts whole that begin as no other does, and all of them where the model or its window takes no pieces."""
+        begun = [job for job in jobs if job.beginning.ids]
+        count = Counter(job.beginning.content for job in begun)
+        shares = any(times > 1 for times in count.values()) and self._in_window(begun) and self.model.prefix_cache.available
         for job in jobs:
             if not shares or count[job.beginning.content] < 2:
                 job.beginning = Piece()
+
+    def _in_window(self, jobs: Sequence[Job]) -> bool:
+        """Whether layers that do not look at everything still see all tokens of any batch of these, padding included."""
+        window = self.model.prompter.window
+        lengths = ((len(job.beginning.ids), len(job.ids) - len(job.beginning.ids), job.new_tokens) for job in jobs)
+        return window is None or sum(map(max, zip(*lengths, strict=True))) <= window
 
     def _respond(self, jobs: Sequence[Job]) -> None:
         for job, ids in zip(jobs, self._complete(jobs, jobs[0].new_tokens), strict=True):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unsee.editing.fixed_layers import Cut, Fixed
 from unsee.models.batches import Batch
+from unsee.models.prompts import TOKEN_TYPES
 from unsee.training_data import Planned, PlannedBatch, TrainingData
 
 if TYPE_CHECKING:
@@ -177,12 +178,14 @@ def joint_batch(parts: Sequence[tuple[int, Part]], in_step: Sequence[int]) -> Jo
 
 def joint_inputs(batches: Sequence[Batch], *, padding: int, text: bool = True) -> dict[str, Any]:
     """Inputs of all batches, rows padded on the right; without `text` what says which tokens there are is left out."""
-    known = {"input_ids": padding, "position_ids": 0}
+    known = {"input_ids": padding, "position_ids": 0, **dict.fromkeys(TOKEN_TYPES, 0)}
     made: dict[str, Any] = {}
     for name in dict.fromkeys(name for batch in batches for name in batch.inputs):
         values = [batch.inputs[name] for batch in batches if name in batch.inputs]
         if name == "attention_mask":
             made[name] = _masks(values)
+        elif name == "position_ids" and values[0].dim() == 3:
+            made[name] = padded([value.movedim(0, -1) for value in values]).movedim(-1, 0)
         elif name == "position_ids" or (text and name in known):
             made[name] = padded(values, known[name])
         elif text:

@@ -1,15 +1,17 @@
 """Batches of conversations: packed rows that share prefixes, or one conversation a row.
 
 A packed row is a forest of token tries. Conversations about one picture share the picture's tokens, and what else starts alike
-(a system prompt, a question) is shared too; each token attends to its ancestors only and its position is its depth, so every
-conversation sees exactly what it would see alone. What is trained or scored is a list of edges (row, position, next token,
-conversation): the same for packed and plain rows, so no loss ever asks how its batch was laid out.
+(a system prompt, a question) is shared too; each token attends to its ancestors only and its position is its depth (on a grid
+for pictures of networks that place them so), so every conversation sees exactly what it would see alone. What is trained or
+scored is a list of edges (row, position, next token, conversation): the same for packed and plain rows, so no loss ever asks
+how its batch was laid out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,6 +99,7 @@ class _Path:
         symbols: the same, with every picture's placeholders told apart by what the picture shows.
         prompt_length, question_start: as in `Encoded`.
         pictures: (index of its first placeholder, picture), in order.
+        positions: places of its tokens, [axes, tokens].
     """
 
     ids: tuple[int, ...]
@@ -104,6 +107,7 @@ class _Path:
     prompt_length: int
     question_start: int
     pictures: tuple[tuple[int, ImageRef], ...]
+    positions: np.ndarray
 
     @classmethod
     def of(cls, item: Encoded, prompter: Prompter) -> _Path:
@@ -114,7 +118,8 @@ class _Path:
         for image, place in zip(item.pictures, prompter.picture_places(ids, item.pictures), strict=True):
             symbols[place.start : place.stop] = [image.sha256] * len(place)
             found.append((place.start, image))
-        return cls(ids, tuple(symbols), item.prompt_length, item.question_start, tuple(found))
+        positions = prompter.positions(ids, item.pictures)
+        return cls(ids, tuple(symbols), item.prompt_length, item.question_start, tuple(found), positions)
 
 
 @dataclass(eq=False)
@@ -129,6 +134,7 @@ class _Row:
     runs: list[tuple[int, int]] = field(default_factory=list)
     members: list[tuple[int, int]] = field(default_factory=list)
     pictures: list[ImageRef] = field(default_factory=list)
+    positions: list[np.ndarray] = field(default_factory=list)
 
     def place(self, index: int, path: _Path, max_tokens: int) -> bool:
         """Add a conversation unless its tokens overfill the row; an empty row takes any length."""
@@ -164,6 +170,7 @@ class _Row:
                 self.prompts[path.symbols[: path.prompt_length]] = node
         if len(self.tokens) > first:
             self.runs.append((first, len(self.tokens)))
+            self.positions.append(path.positions[:, shared:])
         self.members.append((index, node))
         self.pictures += [image for start, image in path.pictures if start >= shared]
 
@@ -175,14 +182,24 @@ class _Row:
             node = self.parents[node]
         return path[::-1]
 
-    def ancestors(self, sees: np.ndarray) -> None:
-        """Fill `sees`, [length, length] of bool: which tokens each token sees; padding sees itself."""
+    def ancestors(self, sees: np.ndarray, *, both_ways: Collection[int] = ()) -> None:
+        """Fill `sees`, [length, length] of bool: which tokens each token sees; padding sees itself.
+
+        Args:
+            both_ways: tokens of which those that follow each other see each other, too.
+        """
         np.fill_diagonal(sees, True)
         for first, end in self.runs:
             parent = self.parents[first]
             if parent >= 0:
                 sees[first:end, : parent + 1] = sees[parent, : parent + 1]
             sees[first:end, first:end] = np.tri(end - first, dtype=bool)
+            place = first
+            for is_shown, block in groupby(self.tokens[first:end], key=both_ways.__contains__):
+                after = place + len(list(block))
+                if is_shown:
+                    sees[place:after, place:after] = True
+                place = after
 
 
 def row_tokens(items: Sequence[Encoded]) -> int:
@@ -213,16 +230,16 @@ def collate(
 
     Returns:
         A batch whose conversations are numbered as in `items`; its edges are in the order of conversations, then tokens.
-        Packed rows leave out the last token of a conversation, which is predicted but predicts nothing.
+        Packed rows leave out the last token of a conversation, which is predicted but predicts nothing. A conversation longer
+        than the window of the network's layers is not packed, nor are those beside it.
     """
+    pack = pack and _in_window(items, prompter)
     rows = _rows(items, prompter, pack=pack, max_tokens=max_tokens)
     length = max(len(row.tokens) for row in rows)
     input_ids = np.full((len(rows), length), prompter.tokenizer.pad_token_id or 0, dtype=np.int64)
-    positions = np.zeros((len(rows), length), dtype=np.int64)
     seats: list[tuple[int, int]] = [(0, -1)] * len(items)
     for r, row in enumerate(rows):
         input_ids[r, : len(row.tokens)] = row.tokens
-        positions[r, : len(row.tokens)] = row.depths
         for index, node in row.members:
             seats[index] = (r, node)
     edges: list[tuple[int, int, int, int]] = []
@@ -236,10 +253,13 @@ def collate(
     at, position, target, owner = torch.tensor(edges, dtype=torch.long).reshape(-1, 4).unbind(1)
     inputs: dict[str, Any] = {"input_ids": torch.from_numpy(input_ids)}
     if pack:
+        both_ways = prompter.token_types["token_type_ids"] if prompter.pictures_both_ways else {}
         sees = np.zeros((len(rows), 1, length, length), dtype=bool)
+        positions = np.zeros((len(rows[0].positions[0]), len(rows), length), dtype=np.int64)
         for r, row in enumerate(rows):
-            row.ancestors(sees[r, 0])
-        inputs |= {"position_ids": torch.from_numpy(positions), "attention_mask": torch.from_numpy(sees)}
+            row.ancestors(sees[r, 0], both_ways=both_ways)
+            positions[:, r, : len(row.tokens)] = np.concatenate(row.positions, axis=1)
+        inputs |= {"position_ids": position_ids(torch.from_numpy(positions)), "attention_mask": torch.from_numpy(sees)}
     else:
         lengths = torch.tensor([len(row.tokens) for row in rows])
         inputs["attention_mask"] = (torch.arange(length)[None] < lengths[:, None]).long()
@@ -251,10 +271,20 @@ def collate(
     return Batch(inputs, at, position, target, owner, size=len(items), keys=tuple(keys))
 
 
+def position_ids(positions: Tensor) -> Tensor:
+    """Places of tokens, [axes, rows, tokens], as networks take them: without the axes where there is one."""
+    return positions[0] if len(positions) == 1 else positions
+
+
 def tokens_in_rows(items: Sequence[Encoded], *, prompter: Prompter, pack: bool = True, max_tokens: int | None = None) -> int:
     """Tokens of the rows that `collate` would lay conversations out in, padding included."""
-    rows = _rows(items, prompter, pack=pack, max_tokens=max_tokens)
+    rows = _rows(items, prompter, pack=pack and _in_window(items, prompter), max_tokens=max_tokens)
     return len(rows) * max(len(row.tokens) for row in rows)
+
+
+def _in_window(items: Sequence[Encoded], prompter: Prompter) -> bool:
+    """Whether every token of every conversation sees all those before it in every layer."""
+    return prompter.window is None or max((len(item.ids) for item in items), default=0) <= prompter.window
 
 
 def _rows(items: Sequence[Encoded], prompter: Prompter, *, pack: bool, max_tokens: int | None) -> list[_Row]:

@@ -41,6 +41,7 @@ class Model:
         self.method: Method | None = None
         self.shares_weights = False
         self.prompter = Prompter(processor)
+        self.prompter.window = _window(network)
         self._plain_head: bool | None = None
 
     @property
@@ -154,6 +155,13 @@ class Model:
         from unsee.models.checkpoints import save_model
 
         return save_model(self, Path(directory))
+
+
+def _window(network: Any) -> int | None:
+    """How far back the decoder's layers look that do not look at everything, in tokens."""
+    text = network.config.get_text_config()
+    kinds = getattr(text, "layer_types", None) or ["sliding_attention"]
+    return getattr(text, "sliding_window", None) if "sliding_attention" in kinds else None
 
 
 def per_conversation(values: Tensor, batch: Batch) -> Tensor:

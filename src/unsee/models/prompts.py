@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
+
 from unsee.errors import CheckpointError
 from unsee.models.special_cases import special_case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from unsee.models.self_check import Feature
@@ -34,6 +37,8 @@ TOKEN_TYPES = ("token_type_ids", "mm_token_type_ids")
 """Inputs with one number per token, which say what kind of token it is."""
 CROSS_ATTENTION_MASK = "cross_attention_mask"
 """Says which token sees which part of a picture, [rows, tokens, pictures, tiles], where the network looks at pictures so."""
+_GRID = "image_grid_thw"
+"""Patches of a picture in time, height and width, where the network places tokens by them."""
 _NOT_OF_A_PICTURE = ("input_ids", "attention_mask", "labels", CROSS_ATTENTION_MASK, *TOKEN_TYPES)
 
 ROW_TOKENS = 192
@@ -92,6 +97,8 @@ class Prompter:
     Attributes:
         shared_prefix: whether the network these prompts are for takes packed rows; None until a model found out.
         prefix_cache: whether it takes prompts in pieces; None until a model found out.
+        pictures_both_ways: whether in packed rows the tokens of a picture see those of it that follow.
+        window: how far back layers look, in tokens; None where all of them look at everything.
     """
 
     def __init__(self, processor: Any) -> None:
@@ -100,8 +107,11 @@ class Prompter:
         self.special_case = special_case(processor)
         self.shared_prefix: Feature | None = None
         self.prefix_cache: Feature | None = None
+        self.pictures_both_ways = False
+        self.window: int | None = None
         self._parts: dict[tuple[int, bool], PromptParts] = {}
         self._placeholders: dict[str, Placeholder] = {}
+        self._grids: dict[str, tuple[int, int, int]] = {}
         self._pictures: OrderedDict[str, dict[str, Tensor]] = OrderedDict()
         self._picture_bytes = 0
         self._tokenize = lru_cache(maxsize=65536)(self._tokenize_uncached)
@@ -222,6 +232,8 @@ class Prompter:
         else:
             made = self._processed(self.image_token, image.open())
             self._placeholders[key] = self._placeholder(made["input_ids"][0].tolist())
+            if self.has_grids:
+                self._grids[key] = tuple(made[_GRID][0].tolist())
             self._pictures[key] = {name: made[name] for name in made if name not in _NOT_OF_A_PICTURE}
             self._picture_bytes += _size(self._pictures[key])
             while self._picture_bytes > _CACHED_BYTES and len(self._pictures) > 1:
@@ -274,6 +286,32 @@ class Prompter:
             for name in TOKEN_TYPES
             if name in made
         }
+
+    @cached_property
+    def has_grids(self) -> bool:
+        """Whether the tokens of a picture lie on a grid instead of on the line of the text."""
+        return _GRID in self._of_blank and "mm_token_type_ids" in self._of_blank
+
+    def positions(self, ids: Sequence[int], images: Sequence[ImageRef]) -> NDArray[np.int64]:
+        """Places of a prompt's tokens, [1, tokens], or [3, tokens] in time, height and width where pictures are placed so.
+
+        Multimodal rotary positions (Qwen2-VL, https://arxiv.org/abs/2409.12191, section 2.1): text counts alike on all three
+        axes, and goes on behind the longer side of a picture.
+        """
+        if not self.has_grids:
+            return np.arange(len(ids))[None]
+        merged = int(self.processor.image_processor.merge_size)
+        made: list[NDArray[np.int64]] = []
+        done = place = 0
+        for where, image in zip(self.picture_places(ids, images), images, strict=True):
+            first = next(i for i in where if ids[i] == self.image_token_id)
+            frames, height, width = self._grids[image.sha256]
+            grid = np.indices((frames, height // merged, width // merged)).reshape(3, -1)
+            made += [np.tile(np.arange(place, place + first - done), (3, 1)), place + first - done + grid]
+            place += first - done + max(height, width) // merged
+            done = first + grid.shape[1]
+        made.append(np.tile(np.arange(place, place + len(ids) - done), (3, 1)))
+        return np.concatenate(made, axis=1)
 
     def _tokenize_uncached(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -8,7 +8,7 @@ Nothing here knows a family. A check that fails names the feature that is missin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from inspect import signature
@@ -28,8 +28,6 @@ from unsee.models.shared_prompts import Piece, Prompt, SharedPrompts
 from unsee.models.single_precision import single_precision
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from unsee.methods.scope import Part
     from unsee.models.model import Model
     from unsee.sample import ImageRef
@@ -119,15 +117,17 @@ def check_prefix_cache(model: Model) -> Feature:
     return _verdict(model, _check_prefix_cache)
 
 
-def expected_shared_prefix(network: PreTrainedModel) -> Feature:
-    """The same verdict for a network without values, by what its forward pass takes.
+def expected_shared_prefix(model: Model) -> Feature:
+    """The same verdict for a model without values, by what its network takes and its processor makes.
 
-    Networks that want a type of every token place or mask those of pictures their own way.
+    Networks that want a type of every token place or mask those of pictures their own way. Packed rows do so, too, where the
+    processor gives grids, or types that tell the tokens of pictures from others.
     """
-    taken = signature(network.forward).parameters.keys()
+    taken, prompter = signature(model.base.forward).parameters.keys(), model.prompter
     if CROSS_ATTENTION_MASK in taken:
         return Feature(False, _CROSS_ATTENTION)
-    if {"token_type_ids", "mm_token_type_ids"} & taken:
+    untold = "token_type_ids" in taken and not prompter.token_types.get("token_type_ids")
+    if untold or ("mm_token_type_ids" in taken and not prompter.has_grids):
         return Feature(False, _OWN_WAY)
     return Feature(True)
 
@@ -244,7 +244,20 @@ def _check_shared_prefix(model: Model) -> None:
     asked = [(_QUESTION, _ANSWER, [one]), ("What colour is it?", _OTHER_ANSWER, [one]), (_QUESTION, _OTHER_ANSWER, [one])]
     asked += [(_QUESTION, _ANSWER, [other]), (_QUESTION, _ANSWER, [])]
     items = [prompter.encode(question, answer, images=pictures) for question, answer, pictures in asked]
-    shared = collate(items, prompter=prompter)
+    if prompter.window is not None and max(len(item.ids) for item in items) > prompter.window:
+        raise _Missing(f"some layers look back {prompter.window} tokens, which a question about a picture is longer than")
+    # First what types of tokens are for: in 8 bits wrong rows may lie within what is rounded.
+    if prompter.token_types.get("token_type_ids"):
+        prompter.pictures_both_ways = True
+        try:
+            return _check_shared_rows(model, items)
+        except _Missing:
+            prompter.pictures_both_ways = False
+    _check_shared_rows(model, items)
+
+
+def _check_shared_rows(model: Model, items: Sequence[Encoded]) -> None:
+    shared = collate(items, prompter=model.prompter)
     assert len(shared.inputs["input_ids"]) < len(items), "nothing is shared, so nothing would be checked"
     # In half precision rounding hides rows that are wrong by several hundredths per token.
     with single_precision(model.network):
@@ -254,7 +267,7 @@ def _check_shared_prefix(model: Model) -> None:
     if (plain - packed).abs().max() > max(TOLERANCE, _ROUNDINGS * rounding):
         raise _Missing(_OWN_WAY)
     # Linear layers in 8 bits round by what else is in the batch, which leaves room for rows that are wrong.
-    expected = expected_shared_prefix(model.base)
+    expected = expected_shared_prefix(model)
     if rounding > TOLERANCE and not expected.available:
         raise _Missing(expected.reason)
 
@@ -275,8 +288,6 @@ def _check_prefix_cache(model: Model) -> None:
         whole = [_logits(model, item)[-1].log_softmax(-1) for item in asked]
         read = SharedPrompts(model, [prompt.beginning for prompt in prompts])
         pieces = read.next_logits(prompts).log_softmax(-1)
-    if read.slides:
-        raise _Missing("the padding between the pieces of prompts would take up places in the window that its layers look at")
     if _apart(torch.stack(whole), pieces, _dtype(model) if is_quantized(model) else torch.float32):
         raise _Missing("prompts read in pieces go on otherwise than whole ones: the model places or masks tokens its own way")
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from torch.nn import functional
 
-from unsee.models.batches import picture_inputs, token_types
+from unsee.models.batches import picture_inputs, position_ids, token_types
 
 if TYPE_CHECKING:
     from unsee.models.model import Model
@@ -48,7 +49,8 @@ class Prompt(NamedTuple):
 class SharedPrompts:
     """A model that has read what prompts begin with, each beginning once; its cache lives as long as this object.
 
-    `Model.prefix_cache` says whether a model takes prompts in pieces.
+    `Model.prefix_cache` says whether a model takes prompts in pieces. The two pieces with the padding before each and the new
+    tokens must fit the window that the network's layers look at, if there is one (`Prompter.window`).
 
     Attributes:
         beginnings: the beginnings that were read, by content, and their rows in the cache.
@@ -61,13 +63,8 @@ class SharedPrompts:
         self.beginnings = {content: row for row, content in enumerate(distinct)}
         pieces = list(distinct.values())
         ids, self._seen = self._padded(pieces)
-        places = (self._seen.cumsum(1) - 1).clamp(min=0)
+        places = self._places([Prompt(Piece(), piece) for piece in pieces])
         self._cache = self._forward(ids, self._seen, places, [piece.pictures for piece in pieces]).past_key_values
-
-    @property
-    def slides(self) -> bool:
-        """Whether layers look no further back than a window; padding between the two pieces would take up places in it."""
-        return any(layer.is_sliding for layer in self._cache.layers)
 
     def holds(self, prompts: Sequence[Prompt]) -> bool:
         """Whether the beginnings of all prompts were read."""
@@ -98,7 +95,7 @@ class SharedPrompts:
             logits = self._forward(made[-1][:, None], seen, places, [], cache).logits[:, -1].float()
 
     def _go_on(self, prompts: Sequence[Prompt]) -> tuple[torch.Tensor, Any, torch.Tensor, torch.Tensor]:
-        """(logits after each prompt, cache, tokens it sees, place of its last token), a row per prompt.
+        """(logits after each prompt, cache, tokens it sees, place of its last token on every axis), a row per prompt.
 
         Prompts that are asked several times, to draw several responses, are read once.
         """
@@ -109,16 +106,30 @@ class SharedPrompts:
         before = self._seen[begun]
         ids, own = self._padded(endings)
         seen = torch.cat([before, own], dim=1)
-        places = before.sum(1, keepdim=True) + (own.cumsum(1) - 1).clamp(min=0)
+        places = self._places(list(distinct.values()))
         cache = copy.deepcopy(self._cache)
         cache.batch_select_indices(begun)
         logits = self._forward(ids, seen, places, [piece.pictures for piece in endings], cache).logits[:, -1].float()
         if len(distinct) == len(prompts):
-            return logits, cache, seen, places[:, -1:]
+            return logits, cache, seen, self._last(places)
         rows = {content: row for row, content in enumerate(distinct)}
         which = torch.tensor([rows[content] for content in contents])
         cache.batch_select_indices(which)
-        return logits[which.to(logits.device)], cache, seen[which], places[which, -1:]
+        return logits[which.to(logits.device)], cache, seen[which], self._last(places)[:, which]
+
+    def _places(self, prompts: Sequence[Prompt]) -> torch.Tensor:
+        """Places of the tokens of each ending behind its beginning, padded on the left as they are, [axes, prompts, tokens]."""
+        found = []
+        for (begun, shown), (ids, pictures) in prompts:
+            whole = self.model.prompter.positions((*begun, *ids), (*shown, *pictures))
+            found.append(torch.from_numpy(whole)[:, len(begun) :])
+        length = max(places.shape[1] for places in found)
+        return torch.stack([functional.pad(places, (length - places.shape[1], 0)) for places in found], dim=1)
+
+    @staticmethod
+    def _last(places: torch.Tensor) -> torch.Tensor:
+        """Where a prompt ends: text after a picture goes on behind all axes, [axes, prompts, 1]."""
+        return places[..., -1:].amax(0, keepdim=True).expand(len(places), -1, -1)
 
     def _padded(self, pieces: Sequence[Piece]) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids and attention mask, padded on the left, [pieces, tokens] each."""
@@ -135,7 +146,7 @@ class SharedPrompts:
         pictures: Sequence[Sequence[ImageRef]],
         cache: Any = None,
     ) -> Any:
-        inputs = {"input_ids": ids, "attention_mask": seen, "position_ids": places}
+        inputs = {"input_ids": ids, "attention_mask": seen, "position_ids": position_ids(places)}
         inputs |= token_types(ids, self.model.prompter) | picture_inputs(pictures, self.model.prompter, ids)
         inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
         return self.model.base(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
