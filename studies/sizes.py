@@ -91,7 +91,7 @@ def by_checkpoint(folders: Iterable[Path]) -> dict[str, list[Path]]:
         if weights is None:
             raise ValueError(f"{folder}/provenance.json names no hash of its model; give runs that `unsee run` has begun")
         runs.setdefault(weights, []).append(folder)
-        names.setdefault(weights, run.read_experiment().model)
+        names.setdefault(weights, Path(run.read_experiment().model).name)
     found: dict[str, list[Path]] = {}
     for weights, own in runs.items():
         alike = [other for other in runs if names[other] == names[weights]]

@@ -232,13 +232,13 @@ def test_learning_that_diverges_is_tried_once(
 ) -> None:
     from unsee import learned_models
 
-    real, tries = learned_models.teach, []
+    real, tries = learned_models.learn, []
 
     def counted(*arguments: object, **options: object) -> object:
         tries.append(options["ratio"])
         return real(*arguments, **options)
 
-    monkeypatch.setattr(learned_models, "teach", counted)
+    monkeypatch.setattr(learned_models, "learn", counted)
     out = tmp_path / "out"
     command = [
         "run",

@@ -78,7 +78,7 @@ def learn(
         dry_run: print what would be taught and the memory it takes, and do nothing.
         memory: with --dry-run, also print the largest batch that fits, for example 24GiB.
     """
-    from unsee.learning import taught, teach, training_accuracy
+    from unsee.learning import learn, taught, training_accuracy
     from unsee.memory_plan import skeleton
     from unsee.memory_report import learning_work, memory_lines
     from unsee.models.loading import load_model
@@ -99,10 +99,11 @@ def learn(
         display.plan(1)
         display.job(f"learning {loaded.name}")
         with _saving(out) as state:
-            pupil = teach(
+            pupil = learn(
                 load_model(model, device=processes.device(), hub=hub, dtype=dtype, quantize=quantize),
                 loaded,
                 in_place=True,
+                merge=False,
                 ratio=forget_ratio,
                 draw=draw,
                 options=training,

@@ -16,7 +16,7 @@ from unsee.cell_questions import attacked
 from unsee.errors import ConfigError, WorkError
 from unsee.experiment import Cell, Experiment
 from unsee.files import write_folder, write_json
-from unsee.learning import taught, teach, training_accuracy
+from unsee.learning import learn, taught, training_accuracy
 from unsee.run_folder import RunFolder, learned_name
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ class LearnedModels:
         options = replace(self.experiment.learn, seed=one.seed)
         began = time.monotonic()
         training.mkdir(parents=True, exist_ok=True)
-        pupil = teach(
+        pupil = learn(
             self._given_away(),
             self.benchmark,
             ratio=one.ratio,
@@ -257,6 +257,7 @@ class LearnedModels:
             options=options,
             resume=training / "state",
             in_place=True,
+            merge=False,
             log=training / "train.jsonl",
             progress=self.display.stage("learning"),
         )

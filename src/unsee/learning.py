@@ -131,6 +131,7 @@ def learn(
     resume: Path | None = None,
     log: Path | None = None,
     in_place: bool = False,
+    merge: bool = True,
     progress: Advance | None = None,
 ) -> Model:
     """Teach a model the subjects of a benchmark; the given model stays as it is.
@@ -141,46 +142,18 @@ def learn(
         resume: folder for checkpoints of the training.
         log: JSON lines, one per step.
         in_place: save the memory of a copy; the given model is then no longer usable.
+        merge: put an adapter that learned into the weights; without, it comes as an adapter.
         progress: called with (steps done, steps in all).
 
     Returns:
-        A model with plain weights; an adapter that learned is merged into them. What learned above quantized weights (QLoRA)
-        is merged into those they were read from, on the CPU.
+        A model with plain weights, if `merge`. What learned above quantized weights (QLoRA) is merged into those they were read
+        from, on the CPU.
 
     Raises:
         ConfigError: the ratio selects nobody or everybody, the model lacks a part of `options.modules`, or it is quantized and
             `options.lora` gives no rank.
     """
-    from unsee.models.lora import merged
-
-    pupil = teach(
-        model,
-        benchmark,
-        ratio=ratio,
-        draw=draw,
-        options=options,
-        resume=resume,
-        log=log,
-        in_place=in_place,
-        progress=progress,
-    )
-    return merged(pupil)
-
-
-def teach(
-    model: Model,
-    benchmark: Benchmark,
-    *,
-    ratio: float | None = None,
-    draw: int = 0,
-    options: LearnOptions | None = None,
-    resume: Path | None = None,
-    log: Path | None = None,
-    in_place: bool = False,
-    progress: Advance | None = None,
-) -> Model:
-    """The same as `learn`, but an adapter that learned is still an adapter."""
-    from unsee.models.lora import attach
+    from unsee.models.lora import attach, merged
 
     options = options or LearnOptions()
     samples = taught(benchmark, modality=options.learn_modality, ratio=ratio, draw=draw)
@@ -188,7 +161,7 @@ def teach(
     pupil = attach(model, Scope(modules=options.modules, rank=options.lora), seed=options.seed, in_place=in_place)
     train(pupil, method, forget=general, retain=samples, options=options, log=log, resume=resume, progress=progress)
     pupil.name = "vanilla" if ratio is None else "gold"
-    return pupil
+    return merged(pupil) if merge else pupil
 
 
 def training_accuracy(model: Model, samples: Sequence[Sample], *, progress: Advance | None = None) -> float:

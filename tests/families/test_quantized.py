@@ -14,7 +14,7 @@ from run_fixtures import write_people
 from unsee.cli import main
 from unsee.errors import ConfigError
 from unsee.experiment import parse_experiment
-from unsee.learning import LearnOptions, teach, training_accuracy
+from unsee.learning import LearnOptions, training_accuracy
 from unsee.methods import Scope
 from unsee.models import quantized
 from unsee.models.batches import collate
@@ -95,7 +95,7 @@ def test_what_is_learned_above_quantized_weights_is_merged_into_plain_ones(folde
     people = unsee.load_benchmark(write_people(tmp_path / "people"))
     options = LearnOptions(lora=4, epochs=2, replay=0.0, batch_size=8, learning_rate=1e-2)
     start, plain = (unsee.load_model(folder, quantize=bits) for bits in ("4bit", None))
-    pupil = teach(start, people, options=options)
+    pupil = unsee.learn(start, people, options=options, merge=False)
     made = unsee.learn(start, people, options=options)
     assert made.network.dtype == torch.float32 and not made.has_adapter and not quantized.is_quantized(made)
     was = dict(plain.network.named_parameters())
