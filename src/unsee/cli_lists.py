@@ -40,7 +40,8 @@ def check_data(
     import warnings
 
     from unsee.benchmarks import load_benchmark
-    from unsee.benchmarks.data_report import data_report, print_report, samples_report, whole_report
+    from unsee.benchmarks.data_report import data_report, samples_report, whole_report
+    from unsee.benchmarks.data_tables import print_report
     from unsee.benchmarks.jsonl import read_jsonl
 
     path = Path(data)

@@ -21,7 +21,8 @@ from unsee.benchmarks.creatures.questions import PREAMBLES, SENTENCES, wordings
 from unsee.benchmarks.creatures.scenes import NEW_STYLES, TAUGHT_PICTURES, taught_scene
 from unsee.benchmarks.creatures.variants import NOISE, disguises, neighbour_scenes, rephrased_scene
 from unsee.benchmarks.creatures.visible import VISIBLE_VALUES, visible
-from unsee.benchmarks.data_report import data_report, print_report
+from unsee.benchmarks.data_report import data_report
+from unsee.benchmarks.data_tables import print_report
 from unsee.errors import ConfigError
 from unsee.methods.input_rephrasing import PREFIXES
 from unsee.metrics.answer_prior import answer_counts, prior_success

@@ -14,7 +14,8 @@ from rich.console import Console
 import mllmu_fixture as hand
 from toy import toy_samples
 from unsee.benchmarks import load_benchmark
-from unsee.benchmarks.data_report import DataReport, SetCount, data_report, print_report, samples_report
+from unsee.benchmarks.data_report import DataReport, SetCount, data_report, samples_report
+from unsee.benchmarks.data_tables import print_report
 from unsee.benchmarks.jsonl import write_jsonl
 from unsee.benchmarks.mllmu_bench.folder import ConfigCount
 from unsee.cli import main
