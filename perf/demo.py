@@ -21,9 +21,11 @@ def main() -> None:
         finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         spent = time.perf_counter() - began
     if arguments.table:
-        print(finished.stdout)
+        # What comes before it is progress, and what comes after it names a folder that is gone.
+        whole = finished.stdout
+        print(whole[whole.find("\ndemo: ") + 1 : whole.rfind("\nreport: ")])
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    print(f"unsee demo: exit {finished.returncode}, {spent / 60:.1f} min, peak {peak:.2f} GiB")
+    print(f"exit code {finished.returncode}, {spent / 60:.1f} min, peak {peak:.2f} GiB")
 
 
 if __name__ == "__main__":
