@@ -78,11 +78,10 @@ def learn(
         dry_run: print what would be taught and the memory it takes, and do nothing.
         memory: with --dry-run, also print the largest batch that fits, for example 24GiB.
     """
-    from unsee.learning import learn, taught, training_accuracy
+    from unsee.learning import learn, merged_and_checked, taught
     from unsee.memory_plan import skeleton
     from unsee.memory_report import learning_work, memory_lines
     from unsee.models.loading import load_model
-    from unsee.models.lora import merged
     from unsee.progress import ConsoleDisplay
 
     room = given_memory(memory, dry_run=dry_run)
@@ -110,9 +109,7 @@ def learn(
                 resume=state,
                 progress=display.stage("learning"),
             )
-            made = merged(pupil)
-            asked = made if quantize is None else pupil
-            accuracy = training_accuracy(asked, samples, progress=display.stage("checking"))
+            made, accuracy = merged_and_checked(pupil, samples, progress=display.stage("checking"))
             _save(made, out, {"base": model, "training_accuracy": accuracy})
     say(f"answers {accuracy:.1%} of {len(samples):,} training questions word for word; saved to {out}")
     return DONE

@@ -16,7 +16,7 @@ from unsee.cell_questions import attacked
 from unsee.errors import ConfigError, WorkError
 from unsee.experiment import Cell, Experiment
 from unsee.files import write_folder, write_json
-from unsee.learning import learn, taught, training_accuracy
+from unsee.learning import learn, merged_and_checked, taught
 from unsee.run_folder import RunFolder, learned_name
 
 if TYPE_CHECKING:
@@ -242,9 +242,6 @@ class LearnedModels:
         write_json(aside / "learned.json", {**untaught, **self._facts(one, model)})
 
     def _learn(self, one: LearnedName, aside: Path) -> None:
-        from unsee.models.lora import merged
-        from unsee.models.quantized import is_quantized
-
         training = self._training(one)
         options = replace(self.experiment.learn, seed=one.seed)
         began = time.monotonic()
@@ -261,10 +258,8 @@ class LearnedModels:
             log=training / "train.jsonl",
             progress=self.display.stage("learning"),
         )
-        model = merged(pupil)
         samples = taught(self.benchmark, modality=options.learn_modality, ratio=one.ratio, draw=one.draw)
-        asked = pupil if is_quantized(pupil) else model
-        accuracy = training_accuracy(asked, samples, progress=self.display.stage("checking what was learned"))
+        model, accuracy = merged_and_checked(pupil, samples, progress=self.display.stage("checking what was learned"))
         log = (training / "train.jsonl").read_text().splitlines()
         facts = {
             "steps": len(log),

@@ -164,6 +164,15 @@ def learn(
     return merged(pupil) if merge else pupil
 
 
+def merged_and_checked(pupil: Model, samples: Sequence[Sample], *, progress: Advance | None = None) -> tuple[Model, float]:
+    """Plain weights of what `learn` gave unmerged, and its training accuracy; above quantized weights it is asked as it is."""
+    from unsee.models.lora import merged
+    from unsee.models.quantized import is_quantized
+
+    made = merged(pupil)
+    return made, training_accuracy(pupil if is_quantized(pupil) else made, samples, progress=progress)
+
+
 def training_accuracy(model: Model, samples: Sequence[Sample], *, progress: Advance | None = None) -> float:
     """Share of training questions that the model answers word for word.
 

@@ -206,7 +206,10 @@ def test_facts_of_unequal_sizes(exact: Model, name: str, changes: dict[str, Any]
         ("head_projection", "nll", 16),
         also("fact_erasure", "kl", 16),
         also("fact_erasure", "nll", 5),
+        also("fact_erasure", "nll", 16),
         also("head_projection", "kl", 5),
+        also("head_projection", "kl", 16),
+        also("head_projection", "nll", 5),
     ],
 )
 def test_retain_terms(exact: Model, name: str, retain_loss: str, batch_size: int) -> None:
