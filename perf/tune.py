@@ -2,7 +2,8 @@
 
 Tries a small grid on `people-tuning`, whose people occur in no reported number, and keeps the settings of the best
 `unlearning_score`; where a dead component makes it 0 for all of them, of the best mean of components. Writes every try to
-`perf/tuned.json` and the choice to `src/unsee/tuned.toml`; a try that is already on record for these weights is not repeated.
+`perf/tuned.json` and the choice to `src/unsee/tuned.toml`; a try that is already on record for these weights and this recipe of
+learning is not repeated.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from unsee.learning import LearnOptions, learn, taught, training_accuracy
 from unsee.method_plans import method_plan
 from unsee.metrics import CellInfo, known_facts, score
 from unsee.models.loading import recipe_name
+from unsee.settings import plain
 from unsee.unlearning import unlearn_with_report
 
 RECORD = Path(__file__).with_name("tuned.json")
@@ -78,6 +80,17 @@ class Ground:
         return {"settings": dict(settings), "steps": done.report.steps, "seconds": round(spent, 1), **rows, **means}
 
 
+def about(version: str, subjects: int) -> dict[str, Any]:
+    """What tries belong to; those of anything else are begun anew."""
+    return {
+        "model": version,
+        "benchmark": "people-tuning",
+        "subjects": subjects,
+        "ratio": RATIO,
+        "learn": plain(TAUGHT.deciding),
+    }
+
+
 def best(tries: list[dict[str, Any]]) -> dict[str, Any]:
     """The settings of the highest score, then of the highest means; ties go to the fewer steps."""
 
@@ -95,8 +108,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=METHODS)
     arguments = parser.parse_args()
     ground = Ground(arguments.model, arguments.subjects)
-    about = {"model": ground.version, "benchmark": "people-tuning", "subjects": arguments.subjects, "ratio": RATIO}
-    search = Search(RECORD, about)
+    search = Search(RECORD, about(ground.version, arguments.subjects))
     for entry in arguments.methods:
         search.complete(entry, GRID, partial(ground.try_out, entry))
     chosen = {entry: best(tries) for entry, tries in search.record["tries"].items()}

@@ -2,7 +2,8 @@
 
 Tries a grid on `patients-tuning`, whose patients occur in no reported number, and keeps what gives the highest `ues_r`, the
 mean of the scenarios that a method has. Writes every try to `perf/tuned_patients.json` and the choice to
-`src/unsee/tuned.toml`; a try that is on record for these weights is not repeated.
+`src/unsee/tuned.toml`; a try that is on record for these weights is not repeated. The tries on record are of patients who
+still carried the identifiers of the reported ones; with the next search the note in `perf/tuned_settings.py` goes.
 """
 
 from __future__ import annotations

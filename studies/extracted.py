@@ -17,6 +17,7 @@ from unsee.benchmarks.base import Benchmark
 from unsee.cell_questions import cell_questions
 from unsee.experiment import Cell
 from unsee.metrics.bootstrap import Array, Resampler, weighted_means
+from unsee.metrics.edit_scores import OF_ANSWER
 from unsee.run_folder import RunFolder
 from unsee.run_results import knowledge_gate, load_experiment_benchmark
 from unsee.sample import Sample
@@ -25,9 +26,20 @@ BUDGET = 20
 FIRST_TOKEN, WHOLE_ANSWER = "hit_position", "hit_sequence"
 """When lens attacks have found an answer of several tokens; others say whole answers."""
 FOUND = {"the first token": FIRST_TOKEN, "the whole answer": WHOLE_ANSWER}
-LOST = "delta_accuracy"
-SCORED = (("rewrite_score", "forget"), (LOST, "neighbour_question"), (LOST, "neighbour_image"), (LOST, "retain"))
-"""Metric and set of what an edit did and cost."""
+
+
+class Scored(NamedTuple):
+    """A number of the results that says what edits did or cost."""
+
+    metric: str
+    set: str
+    group: str | None = None
+
+
+# By the deleted answer for all defences alike: by their own objectives they would be compared in different quantities.
+REWRITE, LOST = Scored("rewrite_score", "forget", OF_ANSWER), Scored("delta_accuracy", "retain")
+SCORED = (REWRITE, Scored("delta_accuracy", "neighbour_question"), Scored("delta_accuracy", "neighbour_image"), LOST)
+"""What is told of every defence."""
 
 
 class Way(NamedTuple):
@@ -160,10 +172,11 @@ class Extraction:
         rows = attacks.filter(pl.col("attack") == way.attack, pl.col("level").eq_missing(way.level))
         return None if rows.is_empty() else float((rows[self.found] <= BUDGET).fill_null(False).mean())  # type: ignore[arg-type]
 
-    def value(self, method: str, metric: str, set: str) -> tuple[float, float, float]:
+    def value(self, method: str, scored: Scored) -> tuple[float, float, float]:
         """One number of the results with its interval, over the known facts."""
-        plain = pl.all_horizontal(pl.col("group", "level", "baseline").is_null())
-        rows = self.folder.results().filter(plain, cell=self.cell(method).id, metric=metric, set=set, gated=True, n_edits=1)
+        plain = pl.all_horizontal(pl.col("level", "baseline").is_null()) & pl.col("group").eq_missing(scored.group)
+        own = {"cell": self.cell(method).id, "metric": scored.metric, "set": scored.set}
+        rows = self.folder.results().filter(plain, gated=True, n_edits=1, **own)
         return rows.select("value", "ci_low", "ci_high").row(0)
 
 

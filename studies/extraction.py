@@ -1,26 +1,24 @@
 r"""Deleted facts and attempts to extract them: which disguises find more, which defence holds, at what damage.
 
-    python studies/extraction.py runs/extraction --tuning runs/extraction-tuning
-    python studies/extraction.py runs/strengths-tuned --strengths runs/strengths-weak runs/strengths-strong
+    python studies/extraction.py runs/extraction --tuning runs/extraction-tuning \
+        --strengths runs/extraction-weak runs/extraction-strong
 
-Reads runs of examples/extraction.toml, or of examples/strengths.toml at several strengths, and fills the tables of
+Reads a run of examples/extraction.toml and runs of examples/strengths.toml at other strengths, and fills the tables of
 docs/studies/extraction.md that they tell. The run on tuning facts says which layer an attacker who knows the defence would
-read; all other layers come from the stored records.
+read, and at which rewrite score and damage strengths are compared; all other layers come from the stored records.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 from answers import markdown, p_value, percent
-from extracted import FOUND, SCORED, Extraction, Way, main_ways
+from extracted import FOUND, LOST, REWRITE, SCORED, Extraction, Scored, Way, main_ways
 from lens_layers import LensReadings, adaptive_choices, layer_table, unseen_choices
 from trained_against import MARKS, trained_against
 
@@ -28,22 +26,17 @@ from unsee import load_model
 from unsee.attacks.base import NEVER_LEARNED
 from unsee.attacks.running import token_reader
 from unsee.files import fill
-from unsee.method_plans import tuned
 from unsee.metrics.bootstrap import Array
 from unsee.metrics.holm import holm
 
-TUNED = Path(__file__).parents[1] / "perf/tuned_edits.json"
-"""What settings did on tuning facts, written by perf/tune_edits.py; the chosen ones are in src/unsee/tuned.toml."""
-TUNED_SCORES = {SCORED[0]: "rewrite_score", SCORED[-1]: "lost"}
-"""Its names of what edits did and cost."""
 INTERNAL = ("head_projection", "max_entropy")
 """Defences that change what inner layers say; the others change the answer alone."""
 AXES = {"rephrase_question": "question", "rephrase_image": "picture", "rephrase_multimodal": "both"}
 LEVELS = ("easy", "medium", "hard")
-PARTS = ("disguises", "defences", "whole", "best", "damage", "unseen", "layers")
+PARTS = ("disguises", "defences", "whole", "best", "damage", "unseen")
 """Tables of one run."""
-STRENGTH_PARTS = ("strengths", "comparison")
-"""Tables of runs at several strengths."""
+TUNING_PARTS, STRENGTH_PARTS = ("layers",), ("strengths", "comparison")
+"""Tables that need a run on tuning facts, and runs at several strengths besides."""
 
 
 def after(study: Extraction, way: Way) -> Array:
@@ -123,7 +116,7 @@ def damage_table(studies: Mapping[str, Extraction]) -> str:
     rows = []
     for strength, study in studies.items():
         for method in study.defences:
-            parts = [study.value(method, metric, set) for metric, set in SCORED]
+            parts = [study.value(method, scored) for scored in SCORED]
             told = [f"{round(100 * value)} ({round(100 * low)} to {round(100 * high)})" for value, low, high in parts]
             rows.append([method, strength, *told, percent(study.over_attacks(method, main_ways(study)))])
     return markdown(
@@ -131,9 +124,9 @@ def damage_table(studies: Mapping[str, Extraction]) -> str:
     )
 
 
-def at_equal(studies: Sequence[Extraction], method: str, metric: str, set: str, level: float) -> Array | None:
+def at_equal(studies: Sequence[Extraction], method: str, scored: Scored, level: float) -> Array | None:
     """Mean success where a defence's number crosses a level, interpolated between strengths; None where it never does."""
-    points = [(study.value(method, metric, set)[0], study.over_attacks(method, main_ways(study))) for study in studies]
+    points = [(study.value(method, scored)[0], study.over_attacks(method, main_ways(study))) for study in studies]
     return where_it_crosses(points, level)
 
 
@@ -147,26 +140,16 @@ def where_it_crosses(points: Sequence[tuple[float, Array]], level: float) -> Arr
     return next((beside for value, beside in ordered if value == level), None)
 
 
-def tuned_levels(model: str, methods: Sequence[str], record: Path = TUNED) -> dict[tuple[str, str], float]:
-    """Rewrite score and damage at which strengths are compared: medians of what the frozen settings did on tuning facts.
-
-    Args:
-        model: whose settings.
-        methods: the defences.
-        record: every try of the search.
-    """
-    tries = json.loads(record.read_text())["tries"]
-    chosen: list[Mapping[str, Any]] = [
-        next(one for one in tries[method] if one["settings"] == dict(tuned(model, method))) for method in methods
-    ]
-    return {key: median(one[name] for one in chosen) for key, name in TUNED_SCORES.items()}
+def tuned_levels(tuning: Extraction) -> dict[Scored, float]:
+    """Rewrite score and damage at which strengths are compared: medians over defences of what they did on tuning facts."""
+    return {scored: median(tuning.value(method, scored)[0] for method in tuning.defences) for scored in (REWRITE, LOST)}
 
 
-def comparison_table(levels: Mapping[tuple[str, str], float], *counted: Mapping[str, Extraction]) -> str:
+def comparison_table(levels: Mapping[Scored, float], *counted: Mapping[str, Extraction]) -> str:
     """Internal-state defences minus the others in mean success: at each strength, at equal rewrite score and equal damage.
 
     Args:
-        levels: metric and set -> the value at which defences are compared; one that reaches it at no strength is left out.
+        levels: the value at which defences are compared; one that reaches it at no strength is left out.
         counted: strength -> its run, for each way to count.
     """
     tests = [test for studies in counted for test in _comparisons(levels, studies)]
@@ -177,28 +160,26 @@ def comparison_table(levels: Mapping[tuple[str, str], float], *counted: Mapping[
     )
 
 
-def _comparisons(
-    levels: Mapping[tuple[str, str], float], studies: Mapping[str, Extraction]
-) -> list[tuple[str, str, str, Array]]:
+def _comparisons(levels: Mapping[Scored, float], studies: Mapping[str, Extraction]) -> list[tuple[str, str, str, Array]]:
     every = list(studies.values())
     found, sides = every[0].counts, (INTERNAL, tuple(name for name in every[0].defences if name not in INTERNAL))
     tests: list[tuple[str, str, str, Array]] = []
     for strength, study in studies.items():
         inner, output = (np.mean([study.over_attacks(method, main_ways(study)) for method in side], axis=0) for side in sides)
         tests.append((found, f"strength {strength}", "", inner - output))
-    for (metric, set), level in levels.items():
-        at = {method: at_equal(every, method, metric, set, level) for side in sides for method in side}
+    for scored, level in levels.items():
+        at = {method: at_equal(every, method, scored, level) for side in sides for method in side}
         inside, outside = ([share for method in side if (share := at[method]) is not None] for side in sides)
-        missing = [f"{name} ({_reached(every, name, metric, set)})" for name, share in at.items() if share is None]
+        missing = [f"{name} ({_reached(every, name, scored)})" for name, share in at.items() if share is None]
         if inside and outside:
             difference = np.mean(inside, axis=0) - np.mean(outside, axis=0)
-            title = f"{metric} = {level:.3f}, {len(inside)} against {len(outside)}"
+            title = f"{scored.metric} = {level:.3f}, {len(inside)} against {len(outside)}"
             tests.append((found, title, ", ".join(missing), difference))
     return tests
 
 
-def _reached(studies: Sequence[Extraction], method: str, metric: str, set: str) -> str:
-    values = sorted(study.value(method, metric, set)[0] for study in studies)
+def _reached(studies: Sequence[Extraction], method: str, scored: Scored) -> str:
+    values = sorted(study.value(method, scored)[0] for study in studies)
     return f"{values[0]:.3f} to {values[-1]:.3f}"
 
 
@@ -221,13 +202,13 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--strengths", type=Path, nargs="*", default=[], help="runs at other strengths, last word a name")
     parser.add_argument("--tuning", type=Path, help="a run on tuning facts")
-    parser.add_argument("--parts", nargs="+", choices=(*PARTS, *STRENGTH_PARTS), help="fill these tables alone")
+    parser.add_argument("--parts", nargs="+", choices=(*PARTS, *TUNING_PARTS, *STRENGTH_PARTS), help="fill these tables alone")
     parser.add_argument("--page", type=Path, default=Path(__file__).parents[1] / "docs/studies/extraction.md")
     arguments = parser.parse_args()
-    usual = STRENGTH_PARTS if arguments.strengths else [part for part in PARTS if part != "layers" or arguments.tuning]
-    chosen = arguments.parts or usual
-    if "layers" in chosen and arguments.tuning is None:
-        parser.error("part layers needs a run on tuning facts; give it by --tuning, or leave the part out")
+    told = [*PARTS, *(TUNING_PARTS if arguments.tuning else ()), *(STRENGTH_PARTS if arguments.strengths else ())]
+    chosen = arguments.parts or told
+    if arguments.tuning is None and {"layers", "comparison"} & set(chosen):
+        parser.error("layers and comparison need a run on tuning facts; give it by --tuning, or leave these parts out")
     folders = {"tuned": arguments.run} | {folder.name.rpartition("-")[2]: folder for folder in arguments.strengths}
     studies, whole = ({name: Extraction(folder, found=column) for name, folder in folders.items()} for column in FOUND.values())
     counted = (studies["tuned"], whole["tuned"])
@@ -237,11 +218,11 @@ def main() -> None:
         "defences": lambda: defence_table(study),
         "whole": lambda: defence_table(counted[1]),
         "best": lambda: best_table(*counted),
-        "damage": lambda: damage_table(studies),
+        "damage": lambda: damage_table({"tuned": study}),
         "unseen": lambda: reading_tables(counted, None),
         "layers": lambda: reading_tables(counted, arguments.tuning),
         "strengths": lambda: damage_table(studies),
-        "comparison": lambda: comparison_table(tuned_levels(study.experiment.model, study.defences), studies, whole),
+        "comparison": lambda: comparison_table(tuned_levels(Extraction(arguments.tuning)), studies, whole),
     }
     fill(arguments.page, {part: made[part]() for part in chosen})
 

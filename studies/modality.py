@@ -257,7 +257,7 @@ def main() -> None:
         learned = study.experiment.learn.learn_modality
         for method in study.experiment.unlearn.methods:
             vision += differences(learned, method, paths_of(study, method, "image_text", ratio), frozen[learned, method])
-    stars = marked(found) | marked(vision)
+    stars = marked([*found, *vision])
     tables = [long_table(found, arms=("image_text", "text"), stars=stars)]
     if vision:
         tables.append(long_table(vision, arms=("vision trainable", "vision frozen"), stars=stars))

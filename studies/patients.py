@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from answers import DRAWS, interval, markdown, p_value, percent
 from unsee.benchmarks.base import about
 from unsee.experiment import Cell, Request
 from unsee.files import fill
-from unsee.metrics.bootstrap import Array, Resampler, family, weighted_means
+from unsee.metrics.bootstrap import FEW_SUBJECTS, FEW_SUBJECTS_MARK, Array, Resampler, family, weighted_means
 from unsee.metrics.efficiency import Parts, Subsets, parts, weighted_harmonic
 from unsee.metrics.frames import join_models, truth_frame
 from unsee.metrics.gate import Gate
@@ -136,6 +136,24 @@ class Patients:
             for sample in about(self.benchmark, scenario).samples(ratio=self.ratios[0]):
                 subjects.setdefault(family(sample.set), []).append(sample.subject)
         return Resampler(subjects, draws=DRAWS, seed=0)
+
+    @cached_property
+    def few(self) -> dict[str, int]:
+        """Sets that UES-R rests on and that have too few subjects for a verdict -> how many."""
+        subjects: dict[str, set[str]] = {}
+        for scenario in self.scenarios:
+            for sample in about(self.benchmark, scenario).samples(ratio=self.ratios[0]):
+                subjects.setdefault(sample.set, set()).add(sample.subject)
+        return {name: len(there) for name, there in subjects.items() if len(there) < FEW_SUBJECTS}
+
+    def score(self, draws: Array, *, signed: bool = False) -> str:
+        """A UES-R or a difference of two, with * where it supports no verdict."""
+        return (_signed_score if signed else _score)(draws) + ("*" if self.few else "")
+
+    def noted(self, table: str) -> str:
+        """A table of scores with what its marks mean."""
+        listed = ", ".join(f"{count} in {name}" for name, count in self.few.items())
+        return f"{table}\n\n\\* {FEW_SUBJECTS_MARK} ({listed})" if self.few else table
 
     def rows(self, cell: Cell) -> pl.DataFrame:
         """Answers in words about known planted facts: a value of every metric, and whether the request listed the sample.
@@ -346,10 +364,10 @@ def weak_table(run: Patients) -> str:
                 continue
             harm = {model: one.harm for model, one in found.items()}
             made = parts(found["value"], vanilla=found["vanilla"], gold=found["gold"])
-            shown = [*(_told(harm[model]) for model in ("vanilla", "value", "gold")), _score(weighted_harmonic(made))]
+            shown = [*(_told(harm[model]) for model in ("vanilla", "value", "gold")), run.score(weighted_harmonic(made))]
             tests.add([scenario, method], [harm["value"] - harm["vanilla"], harm["value"] - harm["gold"]], shown)
     columns = ["harm before", "after", "of gold", "UES-R"]
-    return tests.table(["", ""], ["after - before", "after - gold"], columns, tell=_points)
+    return run.noted(tests.table(["", ""], ["after - before", "after - gold"], columns, tell=_points))
 
 
 def harder_table(run: Patients) -> str:
@@ -361,11 +379,11 @@ def harder_table(run: Patients) -> str:
         made = {scenario: weighted_harmonic(one) for scenario, one in found.items() if one is not None}
         if len(made) == len(HARMS):
             scores.append(made)
-            tests.add([method], [made["privacy"] - made["incorrect"]], [_score(made[name]) for name in HARMS])
+            tests.add([method], [made["privacy"] - made["incorrect"]], [run.score(made[name]) for name in HARMS])
     if scores:
         means = {name: np.mean([one[name] for one in scores], axis=0) for name in HARMS}
-        tests.add(["mean of methods"], [means["privacy"] - means["incorrect"]], [_score(means[name]) for name in HARMS])
-    return tests.table([""], ["privacy - incorrect"], list(HARMS), tell=_signed_score)
+        tests.add(["mean of methods"], [means["privacy"] - means["incorrect"]], [run.score(means[name]) for name in HARMS])
+    return run.noted(tests.table([""], ["privacy - incorrect"], list(HARMS), tell=partial(run.score, signed=True)))
 
 
 def hidden_table(run: Patients) -> str:

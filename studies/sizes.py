@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 from answers import markdown, p_value, percent
-from extracted import FOUND, SCORED, Extraction, main_ways
+from extracted import FOUND, LOST, REWRITE, Extraction, Scored, main_ways
 from extraction import where_it_crosses
 from scipy.stats import ttest_ind
 
@@ -41,16 +41,16 @@ class Sized(Extraction):
     """A run of one size at one learning rate."""
 
     @cache  # noqa: B019 - a handful of runs that live as long as the script
-    def scores(self, method: str) -> dict[tuple[str, str], float]:
-        """(metric, set) -> what the edits did and cost, over the facts of this study alone."""
+    def scores(self, method: str) -> dict[Scored, float]:
+        """What the edits did and cost, over the facts of this study alone."""
         cell, vanilla = self.cell(method), self.cell("vanilla")
         records, before = self.folder.records(cell), self.folder.records(vanilla)
         assert records is not None and before is not None
         own = records.filter(pl.col("edit_id").is_null() | pl.col("edit_id").is_in(self.facts))
         samples = read_samples(self.folder.samples_file)
         rows = edit_scores(own, samples, before=before, cell=CellInfo(cell=cell.id, method=method), bootstrap=2)
-        plain = rows.filter(pl.all_horizontal(pl.col("group", "level", "baseline").is_null()))
-        return {(metric, set): value for metric, set, value in plain.select("metric", "set", "value").iter_rows()}
+        plain = rows.filter(pl.all_horizontal(pl.col("level", "baseline").is_null()))
+        return {Scored(*place): value for *place, value in plain.select("metric", "set", "group", "value").iter_rows()}
 
     def mean_left(self, method: str) -> Array:
         """Of what an attack found before the edit, the share it finds after it; the mean over attacks."""
@@ -102,7 +102,7 @@ def by_checkpoint(folders: Iterable[Path]) -> dict[str, list[Path]]:
 
 def crossing(runs: Sequence[Sized], method: str, level: float) -> Array | None:
     """Share that attacks still find where the edits of one checkpoint reach a rewrite score."""
-    return where_it_crosses([(run.scores(method)[SCORED[0]], run.mean_left(method)) for run in runs], level)
+    return where_it_crosses([(run.scores(method)[REWRITE], run.mean_left(method)) for run in runs], level)
 
 
 def spread(shares: Sequence[Array]) -> str:
@@ -133,10 +133,10 @@ def strength_table(sizes: Sizes) -> str:
     for size, checkpoints in sizes.items():
         for name, runs in checkpoints.items():
             for method in runs[0].defences:
-                for run in sorted(runs, key=lambda one: one.scores(method)[SCORED[0]]):
+                for run in sorted(runs, key=lambda one: one.scores(method)[REWRITE]):
                     scores = run.scores(method)
                     rate = run.experiment.plan(method).options.learning_rate
-                    told = [f"{100 * scores[key]:.0f}" for key in (SCORED[0], SCORED[-1])]
+                    told = [f"{100 * scores[key]:.0f}" for key in (REWRITE, LOST)]
                     rows.append([size, name, method, f"{rate:g}", *told, percent(run.mean_left(method))])
     heading = ["size", "checkpoint", "defence", "rate", "rewrite", "lost, other facts", "left of what attacks found"]
     return markdown(heading, rows)

@@ -6,7 +6,7 @@
 | ‡ | the same kind | reads other layers too, differences, or a model tuned since | another level, or another picture too |
 | | no | the loss reads the model's own output alone | the defence trains the question as it is |
 
-The attacks' own prompts are never trained on (`check_unseen` in src/unsee/fact_edits.py), whatever the mark.
+The attacks' own prompts are never trained on (`check_trainable` in src/unsee/fact_edits.py), whatever the mark.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from unsee.answering import Outcome, Protocol, Setting, View, answer, records, s
 from unsee.answering.engine import Engine
 from unsee.errors import AnsweringError, ConfigError, DataError
 from unsee.methods import load_method
+from unsee.models.checkpoints import load_checkpoint
 from unsee.models.model import Model
 from unsee.models.questions import training_turn
 from unsee.models.self_check import Feature
@@ -354,6 +356,48 @@ def test_another_model_or_setting_starts_over(
     other = answer(model, samples[:5], max_new_tokens=3, store=tmp_path)
     assert len(scored) == 3 * once
     assert other["answer_logprob_sum"].to_list() != longer["answer_logprob_sum"].to_list()
+
+
+def _edited(path: Path, **values: Any) -> None:
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps(kept | values))
+
+
+@pytest.mark.parametrize("changed", ["nothing", "pictures", "tokens", "end of turn"])
+def test_what_makes_and_ends_inputs_decides_records(
+    model: Model, samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    """People edit `processor_config.json` of a folder and ask it again into the same folder."""
+    folder, out = model.save(tmp_path / "model"), tmp_path / "records"
+    model.processor.tokenizer(["a", "a b c"], padding=True)  # leaves its padding set
+    before = answer(model, samples[:5], max_new_tokens=3, store=out)
+    if changed == "pictures":
+        made = json.loads((folder / "processor_config.json").read_text())["image_processor"]
+        _edited(folder / "processor_config.json", image_processor=made | {"image_mean": [0.9, 0.1, 0.5]})
+    elif changed == "tokens":
+        _edited(folder / "tokenizer.json", normalizer={"type": "Lowercase"})
+    elif changed == "end of turn":
+        _edited(folder / "generation_config.json", eos_token_id=list(range(len(model.processor.tokenizer))))
+    again = load_checkpoint(folder)
+    expected = answer(again, samples[:5], max_new_tokens=3)
+    assert expected.equals(before) is (changed == "nothing")
+    if changed == "nothing":
+        monkeypatch.setattr(Engine, "score", _explode)
+    assert_frame_equal(answer(again, samples[:5], max_new_tokens=3, store=out), expected)
+
+
+@pytest.mark.parametrize("setting", ["suppress_tokens", "bad_words_ids", "min_new_tokens"])
+@pytest.mark.parametrize("pack", [False, True])
+def test_generation_settings_of_a_checkpoint_do_not_apply(
+    taught: Model, samples: list[Sample], setting: str, pack: bool
+) -> None:
+    """They would apply to prompts that are read whole alone, so that a response depended on which prompts share a batch."""
+    expected = answer(taught, samples[:24], max_new_tokens=8, pack=pack)
+    ids = list(range(5, len(taught.processor.tokenizer)))
+    values = {"suppress_tokens": ids, "bad_words_ids": [[i] for i in ids], "min_new_tokens": 7}
+    setattr(taught.network.generation_config, setting, values[setting])
+    assert_frame_equal(answer(taught, samples[:24], max_new_tokens=8, pack=pack), expected)
+    assert getattr(taught.network.generation_config, setting) == values[setting]
 
 
 def test_training_mode_is_given_back(model: Model, samples: list[Sample]) -> None:

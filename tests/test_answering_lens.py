@@ -49,9 +49,11 @@ def test_differences_by_hand() -> None:
 
 @pytest.mark.parametrize("side", ["top", "bottom"])
 def test_ranks_and_best_tokens_by_hand(side: Any) -> None:
-    """Token 1 is what is looked for; of equals the lower id is tried first, and ties do not count as better."""
+    """Token 1 is what is looked for; of equals the lower id is tried first, ties do not count as better, nor as lowest (N1)."""
     seen = read_lens(D[:, None].log(), torch.tensor([1]), side)
-    layers, second, best_of_last_difference = {"top": ([1, 3, 2, 2], [1, 5], 2), "bottom": ([1, 1, 4, 4], [5, 1], 0)}[side]
+    layers, second, best_of_last_difference = {"top": ([1, 3, 2, 2], [1, 5], 2), "bottom": ([None, None, 4, 4], [5, 1], 0)}[
+        side
+    ]
     assert [row[0] for row in seen.ranks[:4]] == layers
     assert [row[0] for row in seen.ranks[7:]] == second
     assert seen.top_ids[0] == [0, 1, 2, 3, 4]

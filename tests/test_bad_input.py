@@ -112,6 +112,27 @@ def test_pictures(place: Path, tmp_path: Path, complaint: Complaint, case: str) 
         assert not (tmp_path / "out").exists()
 
 
+def test_a_question_with_an_image_token(place: Path, tmp_path: Path, complaint: Complaint) -> None:
+    """As files made for LLaVA have it; where pictures go is the chat template's business."""
+    rows, model = tmp_path / "rows.jsonl", str(place / "model")
+    row = {"subject": "ann", "question": "<image>\nWhere does this person live?", "answer": "Oslo"}
+    rows.write_text(json.dumps(row | {"image": str(place / "people8/pictures/3.png")}) + "\n")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shutil.copy(rows, folder / "training.jsonl")
+    shutil.copy(rows, folder / "evaluation.jsonl")
+    unlearning = ["unlearn", "--model", model, "--forget", str(rows), "--method", "ga", "--lora", "2"]
+    for command in (
+        unlearning,
+        [*unlearning, "--dry-run"],
+        ["learn", str(folder), "--model", model],
+        ["answer", "--model", model, "--data", str(rows)],
+    ):
+        assert main([*command, "--out", str(tmp_path / "out")]) == WRONG_INPUT, command
+        said = complaint.of()
+        assert re.search(r"sample \S+: the prompt has 2 image places for 1 pictures; remove '<image>' from the question", said)
+
+
 @pytest.mark.slow
 def test_a_picture_that_goes_away_costs_what_needs_it(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ from run_fixtures import assert_one_line, unsee
 from unsee import cli
 from unsee.cli import COMMANDS, main
 from unsee.experiment import Experiment
+from unsee.models.loading import EMBEDDED
 
 
 def leaves(commands: object = COMMANDS, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -55,6 +56,11 @@ def test_overview_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(r"unsee \d+\.\d+.*\n", capsys.readouterr().out)
     assert main(["models"]) == 0
     assert "train" in capsys.readouterr().out
+
+
+def test_models_are_listed_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(EMBEDDED)
 
 
 def test_light_commands_do_not_import_torch() -> None:

@@ -8,16 +8,19 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
 from run_fixtures import ENVIRONMENT, assert_one_line, assert_same, contents
+from unsee import cluster
 from unsee.cli import main
 from unsee.cluster import Cluster
 from unsee.errors import ConfigError
 from unsee.experiment import Experiment
+from unsee.progress import Display
 from unsee.runs import Run, run
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
@@ -88,6 +91,23 @@ def test_without_ray_it_is_one_line(place: Path, tmp_path: Path, capsys: pytest.
     assert main(["run", str(place / "small.toml"), "--out", str(tmp_path / "run"), "--executor", "ray"]) == 2
     assert_one_line(capsys.readouterr().err, "pip install 'unsee[ray]'")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        (None, r"Ray does not start on this machine \(no room\); .*--workers"),
+        ("10.0.0.1:6379", r"no Ray cluster answers at 10.0.0.1:6379 \(no room\); start one with `ray start --head`"),
+    ],
+)
+def test_where_ray_is_not_to_be_had(address: str | None, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_: object) -> None:
+        raise RuntimeError("no room\nTraceback")
+
+    monkeypatch.setattr(cluster, "find_spec", lambda _: True)
+    monkeypatch.setattr(cluster, "_ray", lambda: SimpleNamespace(init=init))
+    with pytest.raises(ConfigError, match=says), Cluster(address=address).connected(Display()):
+        pass
 
 
 def test_options_that_cannot_work(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,7 +105,16 @@ def test_training_of_defences() -> None:
     for made in BUILT_IN:
         training = dict(made.training) if issubclass(made, Edit) else {}
         assert not training or wrong_defaults(rows, "training option", {"every defence": training}) == []
-        assert bool(made.training) == issubclass(made, Edit)
+        assert bool(made.training) == (issubclass(made, Edit) or made.loss_mask == "all")
+
+
+def test_training_of_official_variants() -> None:
+    columns = {"official `ga`, `kl`, `npo`": ("ga", "kl", "npo"), "official `graddiff`": ("graddiff",)}
+    rows = table(read("docs/methods.md"), "training option", *columns)
+    official = {made.name: dict(made.training) for made in BUILT_IN if made.variant == "official"}
+    for group in zip(*(names * 3 for names in columns.values()), strict=False):
+        found = {column: official[name] for column, name in zip(columns, group, strict=True)}
+        assert wrong_defaults(rows, "training option", found) == []
 
 
 def test_options_of_attacks() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from unsee.errors import ConfigError, DataError, UserError
 from unsee.experiment import Experiment, parse_experiment, ratio_text, read_experiment
 from unsee.method_plans import method_plan
+from unsee.training_options import TrainOptions
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -155,6 +156,14 @@ def test_published_variants_use_published_settings() -> None:
     assert method_plan("npo_official", {}, model="tiny").options.learning_rate == 2e-5
     assert method_plan("npo", {"variant": "official"}, model="tiny").method.variant == "official"
     assert method_plan("npo", {}, model="tiny").options.learning_rate != 2e-5
+    for name in ("ga", "graddiff", "kl", "npo"):
+        made = method_plan(f"{name}_official", {}, model="tiny")
+        schedule = "constant" if name == "graddiff" else "linear"
+        assert made.options == TrainOptions(weight_decay=0.0, max_grad_norm=None, schedule=schedule)
+        assert made.options == TrainOptions(**made.method.training)  # as `unlearn` takes them without options
+        given = method_plan(f"{name}_official", {"max_grad_norm": 0.5}, model="tiny").options
+        assert (given.max_grad_norm, given.weight_decay) == (0.5, 0.0)
+        assert method_plan(name, {}, model="tiny").options.max_grad_norm == TrainOptions.max_grad_norm
 
 
 def test_a_model_trained_like_an_embedded_one_takes_its_tuned_settings(tmp_path: Path) -> None:

@@ -26,7 +26,6 @@ from trained_against import trained_against  # noqa: E402
 from unsee.answering.lens import read_lens  # noqa: E402
 from unsee.attacks import load_attack  # noqa: E402
 from unsee.attacks.running import model_key  # noqa: E402
-from unsee.experiment import parse_experiment  # noqa: E402
 from unsee.methods import load_method  # noqa: E402
 from unsee.sample import Sample  # noqa: E402
 from unsee.schemas import RECORDS  # noqa: E402
@@ -44,7 +43,7 @@ class Made(extracted.Extraction):
         vars(self)["_positions"] = {(method, way): np.array(row) for method, row in positions.items() for way in ways}
         self.defences = tuple(method for method in positions if method != "vanilla")
 
-    def value(self, method: str, metric: str, set: str) -> tuple[float, float, float]:
+    def value(self, method: str, scored: extracted.Scored) -> tuple[float, float, float]:
         return self.damage, self.damage, self.damage
 
 
@@ -63,9 +62,9 @@ def test_success_where_strengths_reach_equal_damage() -> None:
     """A quarter of the way from 3 of 4 facts at 2 % damage to 1 of 4 at 10 %."""
     weak = Made({"vanilla": [1, 1, 1, 1], "erased": [1, 1, 1, np.inf]}, damage=0.02)
     strong = Made({"vanilla": [1, 1, 1, 1], "erased": [1, np.inf, np.inf, np.inf]}, damage=0.10)
-    found = extraction.at_equal([strong, weak], "erased", *extracted.SCORED[-1], 0.04)
+    found = extraction.at_equal([strong, weak], "erased", extracted.LOST, 0.04)
     np.testing.assert_allclose(found, [0.75 - 0.25 * 0.5, 1.0])
-    assert extraction.at_equal([strong, weak], "erased", *extracted.SCORED[-1], 0.2) is None
+    assert extraction.at_equal([strong, weak], "erased", extracted.LOST, 0.2) is None
 
 
 def test_the_worst_attack_is_chosen_in_every_draw() -> None:
@@ -204,35 +203,34 @@ def test_layers_in_words() -> None:
     assert [lens_layers.in_words(one) for one in ((4, 5, 6), (2,), (2, 4))] == ["4-6", "2", "2, 4"]
 
 
-def test_levels_are_those_of_the_tuning_facts(tmp_path: Path) -> None:
-    """Medians over defences of the tries with the frozen settings."""
-    right = {"fact_erasure": (0.2, 30), "empty_response": (0.9, 10), "error_injection": (0.6, 20)}
-    from unsee.method_plans import tuned
+def test_levels_are_those_of_the_tuning_facts() -> None:
+    """Medians over defences."""
+    did = {"fact_erasure": (0.2, 30.0), "empty_response": (0.9, 10.0), "error_injection": (0.6, 20.0)}
+    tuning = Made({method: [1] * 4 for method in did})
+    tuning.value = lambda method, scored: (did[method][scored == extracted.LOST],) * 3  # type: ignore[method-assign]
+    assert extraction.tuned_levels(tuning) == {extracted.REWRITE: 0.6, extracted.LOST: 20.0}
 
-    tries = {
-        method: [
-            {"settings": {"learning_rate": 9.0}, "rewrite_score": 0.5, "lost": 0.5},
-            {"settings": dict(tuned("tiny-a", method)), "rewrite_score": rewrite, "lost": lost},
-        ]
-        for method, (rewrite, lost) in right.items()
-    }
-    (tmp_path / "tries.json").write_text(json.dumps({"tries": tries}))
-    levels = extraction.tuned_levels("tiny-a", tuple(right), tmp_path / "tries.json")
-    assert levels == {extracted.SCORED[0]: 0.6, extracted.SCORED[-1]: 20}
-    # Those on record: the medians of .990 .899 .985 .981 .998 .996 and of .017 .224 .074 .031 .054 .024.
-    recorded = extraction.tuned_levels("tiny-a", parse_experiment({"benchmark": {"name": "creatures"}}).unlearn.methods)
-    assert [round(value, 3) for value in recorded.values()] == [0.988, 0.042]
+
+def test_rewrite_scores_are_compared_by_the_deleted_answer() -> None:
+    """What a defence teaches instead has a score of its own, in the rows without a group."""
+    study = Made({"taught": [1] * 4})
+    keys = {"cell": "c", "metric": "rewrite_score", "set": "forget", "gated": True, "n_edits": 1, "ci_low": 0.0, "ci_high": 1.0}
+    rows = [{**keys, "group": group, "value": value} for group, value in ((None, 0.9), ("of=answer", 0.4), ("axis=image", 0.1))]
+    table = pl.DataFrame(rows).with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in ("level", "baseline"))
+    vars(study)["folder"] = SimpleNamespace(results=lambda: table)
+    vars(study)["cell"] = lambda method: SimpleNamespace(id="c")
+    assert extracted.Extraction.value(study, "taught", extracted.REWRITE) == (0.4, 0.0, 1.0)
 
 
 def test_defences_that_never_reach_a_level_are_named() -> None:
     def run(damage: dict[str, float]) -> Made:
         study = Made({"vanilla": [1] * 4, "head_projection": [1] * 4, "max_entropy": [1] * 4, "fact_erasure": [np.inf] * 4})
-        study.value = lambda method, metric, set: (damage[method],) * 3  # type: ignore[method-assign]
+        study.value = lambda method, scored: (damage[method],) * 3  # type: ignore[method-assign]
         return study
 
     weak = run({"head_projection": 0.1, "max_entropy": 0.0, "fact_erasure": 0.1})
     tuned = run({"head_projection": 0.5, "max_entropy": 0.2, "fact_erasure": 0.5})
-    table = extraction.comparison_table({extracted.SCORED[-1]: 0.4}, {"tuned": tuned, "weak": weak})
+    table = extraction.comparison_table({extracted.LOST: 0.4}, {"tuned": tuned, "weak": weak})
     assert "| delta_accuracy = 0.400, 1 against 1 | max_entropy (0.000 to 0.200) | +100 (+100 to +100) |" in table
 
 
@@ -247,7 +245,7 @@ def test_checkpoints_are_the_replicates_of_a_size() -> None:
     assert found.told == "+40 (-21 to +101)"  # 4.303 standard errors of .1414 either way
     assert found.replicate == "checkpoint, 2 and 2"
     one = sizes.difference(shares(0.2), shares(0.4, 0.6))
-    assert (one.told, one.p, one.replicate) == ("+30 (+30 to +30)", 0.5, "fact, 1 and 2 checkpoints")
+    assert (one.told, one.p, one.replicate) == ("+30 (+30 to +30)", 2 / 3, "fact, 1 and 2 checkpoints")
 
 
 def test_spread_over_checkpoints() -> None:
@@ -275,7 +273,7 @@ def test_lines_are_not_drawn_between_checkpoints() -> None:
     """One checkpoint reaches .9 half-way between its rates; another begins above it and never does."""
 
     def run(rewrite: float, left: float) -> Any:
-        return SimpleNamespace(scores=lambda method: {extracted.SCORED[0]: rewrite}, mean_left=lambda method: np.array([left]))
+        return SimpleNamespace(scores=lambda method: {extracted.REWRITE: rewrite}, mean_left=lambda method: np.array([left]))
 
     one, other = [run(0.8, 0.6), run(1.0, 0.2)], [run(0.95, 0.5), run(1.0, 0.4)]
     np.testing.assert_allclose(sizes.crossing(one, "fact_erasure", 0.9), [0.4])

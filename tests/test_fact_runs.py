@@ -17,11 +17,12 @@ from fact_run_fixture import cell_of, write_fact_run
 from run_fixtures import assert_one_line
 from test_survival import FAILED, KILLED, sessions
 from toy import random_model
+from unsee.attacks.running import strangers_to
 from unsee.cell_questions import cell_questions
 from unsee.cli import main
-from unsee.errors import ConfigError, DataError
+from unsee.errors import ConfigError, UserError
 from unsee.experiment import Experiment, parse_experiment, read_experiment
-from unsee.fact_edits import EditJournal, after_edits, check_unseen, targets
+from unsee.fact_edits import EditJournal, after_edits, check_trainable, targets
 from unsee.methods import load_method
 from unsee.metrics.gate import Gate
 from unsee.run_folder import RunFolder
@@ -235,15 +236,28 @@ def test_a_target_is_what_the_method_teaches(facts: Experiment) -> None:
     assert all(s.metadata["fact"] == fact for s in about.variants)
 
 
+@pytest.mark.parametrize("facts", [20, 120])
+def test_an_attack_trains_every_model_on_the_same(facts: int) -> None:
+    """Vanilla is attacked on all facts at once and an edited model on its own, which must not decide what attacks train on."""
+    asked = parse_experiment({"benchmark": {"name": "creatures", "facts": facts}})
+    benchmark = load_experiment_benchmark(asked)
+    vanilla, edited, strangers = (
+        cell_questions(asked, benchmark, cell_of(asked, name)) for name in ("vanilla", "fact_erasure", "never_learned")
+    )
+    assert vanilla.unrelated == edited.about(edited.facts[0]).unrelated == strangers.unrelated
+    assert strangers_to(vanilla.attacked, vanilla.unrelated) == list(vanilla.unrelated)
+    assert len(vanilla.unrelated) == 20 and not {s.id for s in vanilla.unrelated} & {s.id for s in vanilla.asked}
+
+
 def test_a_defence_may_not_see_what_attackers_ask(facts: Experiment) -> None:
     questions = cell_questions(facts, load_experiment_benchmark(facts), cell_of(facts, "fact_erasure"))
-    check_unseen(load_method("input_rephrasing"), questions)
+    check_trainable(load_method("input_rephrasing"), questions)
     easy = next(s for s in questions.variants if s.subject == questions.facts[0] and s.metadata["level"] == "easy")
     own = questions.attacked[0].question
     start = next(i for i in range(len(own)) if own[i] != easy.question[i])
     prefix = easy.question[start : start + len(easy.question) - len(own)]
     with pytest.raises(ConfigError, match="which attackers ask"):
-        check_unseen(load_method("input_rephrasing", prefixes=(prefix,)), questions)
+        check_trainable(load_method("input_rephrasing", prefixes=(prefix,)), questions)
 
 
 @pytest.mark.slow
@@ -274,7 +288,10 @@ def test_it_goes_on_after_the_last_finished_fact(done: Run, facts: Experiment, f
         ({"attack": {"attacks": ["lens_head_projection"], "budgets": [100000]}}, "above the"),
         ({"attack": {"attacks": ["rephrase_image:hard", "rephrase-image"]}}, "could not be told apart"),
         ({"attack": {"attacks": [], "options": {"rephrase_image": {"samples": 2}}}}, "is not among attack.attacks"),
+        ({"method": {"fact_erasure": {"retain_weight": 1.0}}, "answer": {"retain_subjects": 99}}, "leave some aside"),
         ({"learn": {"gold_model": "tiny", "epochs": 3}}, "set learn.epochs = 0"),
+        ({"learn": {"gold_model": "nosuch"}}, "nosuch holds no config.json"),
+        ({"learn": {"gold_model": "tiny"}}, "has 8 decoder layers and"),
         ({"states": {"bits": [4]}}, "cannot be asked where single facts"),
         ({"unlearn": {"sequence": [1]}}, "give numbers of at least 2"),
     ],
@@ -284,7 +301,7 @@ def test_what_cannot_work_leaves_no_folder(facts: Experiment, change: dict[str, 
     tree["unlearn"]["sequence"] = []
     for table, values in change.items():
         tree[table] = {**tree[table], **({"options": {}} if table == "attack" else {}), **values}
-    with pytest.raises((ConfigError, DataError), match=message):
+    with pytest.raises(UserError, match=message):
         run(parse_experiment(tree), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -357,8 +374,17 @@ def test_a_dry_run_counts_facts(file: Path, capsys: pytest.CaptureFixture[str]) 
     assert "2 facts attacked one by one" in capsys.readouterr().out
 
 
-def test_edits_are_kept_on_request(facts: Experiment, file: Path) -> None:
+def test_edits_are_kept_on_request(facts: Experiment, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before an edit is noted as finished: a session that ends in between makes it again."""
     from peft import PeftModel
+
+    add = EditJournal.add
+
+    def looks(self: EditJournal, edit: str, *rest: Any) -> None:
+        assert edit.startswith("after") or (self.folder / "adapters" / self.part(edit).name).is_dir()
+        add(self, edit, *rest)
+
+    monkeypatch.setattr(EditJournal, "add", looks)
 
     unlearn = replace(facts.unlearn, methods=("fact_erasure",), controls=(), keep_edits=True)
     method = {"fact_erasure": facts.method["fact_erasure"]}

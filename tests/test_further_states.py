@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -12,10 +14,13 @@ import torch
 from toy import random_model
 from unsee.benchmarks import load_benchmark
 from unsee.benchmarks.base import asked_both_ways
+from unsee.cell_runner import CellRunner
 from unsee.experiment import Experiment
 from unsee.experiment_tables import StatesTable
 from unsee.learning import LearnOptions
 from unsee.models.checkpoints import weights_digest
+from unsee.progress import Display
+from unsee.run_folder import RunFolder
 from unsee.runs import Run
 from unsee.sample import Sample
 from unsee.states import fact_of, further_states, relearned, rounded, told_again
@@ -89,6 +94,43 @@ def test_relearning_moves_a_copy_towards_what_is_told() -> None:
     likely = LikelihoodProbe(model.prompter, told)
     start, end = likely(model)["probe_forget"], likely(again)["probe_forget"]
     assert start is not None and end is not None and end > 2 * start
+
+
+RELEARN = StatesTable(relearn=0.1, relearn_epochs=3, relearn_batch_size=2)
+TAUGHT = LearnOptions(learning_rate=1e-2, precision="fp32")
+
+
+@pytest.mark.parametrize(
+    ("option", "decides"),
+    [
+        ({"loss_mask": "all"}, True),
+        ({"schedule": "constant"}, True),
+        ({"warmup": 0.5}, True),
+        ({"max_grad_norm": 1e-3}, True),
+        ({"epochs": 1, "steps": 1}, False),
+        ({"batch_size": 1, "gradient_accumulation": 4}, False),
+        ({"seed": 5}, False),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else None,
+)
+def test_relearning_is_as_learn_taught_but_for_passes_batches_and_seed(option: dict[str, Any], decides: bool) -> None:
+    made = [
+        weights_digest(relearned(random_model(layers=1), FACTS[:4], RELEARN, learn=learn, seed=0))
+        for learn in (TAUGHT, replace(TAUGHT, **option))
+    ]
+    assert (made[0] != made[1]) == decides
+
+
+@pytest.mark.parametrize("taught", ["image_text", "both"])
+def test_facts_are_told_again_in_the_modality_that_learn_taught(
+    taught: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Sample] = []
+    monkeypatch.setattr("unsee.states.further_states", lambda *_, forget, **__: told.extend(forget) or ())
+    asking = replace(experiment, learn=replace(experiment.learn, learn_modality=taught))
+    cell = next(cell for cell in asking.cells if cell.method == "ga")
+    CellRunner(asking, RunFolder(tmp_path), Display())._answer_states(cell, random_model(layers=1), tmp_path)
+    assert {sample.modality for sample in told} == ({"image_text"} if taught == "image_text" else {"image_text", "text"})
 
 
 def test_states_ask_only_what_was_not_told() -> None:

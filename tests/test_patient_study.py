@@ -105,7 +105,7 @@ def fill_run(folder: RunFolder, experiment: Experiment, benchmark: MedicalBenchm
 
 
 def lines(table: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:] if line.startswith("|")]
 
 
 def line(table: str, *names: str) -> list[str]:
@@ -150,7 +150,7 @@ def test_costs_are_shares_of_gold(run: study.Patients) -> None:
 
 def test_harm_against_vanilla_and_gold(run: study.Patients) -> None:
     before, after, gold, score, removed, p, over, p_gold = line(study.weak_table(run), "incorrect", "ga")
-    assert (before, after, gold, score) == (ALL, NOBODY, NOBODY, "1.00 (1.00 to 1.00)")
+    assert (before, after, gold, score) == (ALL, NOBODY, NOBODY, "1.00 (1.00 to 1.00)*")
     assert removed == "-100 (-100 to -100)" and float(p) < 0.01
     assert over == "+0 (+0 to +0)" and p_gold == "1.000"
     assert line(study.weak_table(run), "incorrect", "idk")[1] == "50 (50 to 50)"
@@ -160,9 +160,19 @@ def test_scenarios_are_compared_method_by_method(run: study.Patients) -> None:
     table = study.harder_table(run)
     assert [cells[0] for cells in lines(table)] == ["ga", "idk", "mean of methods"]
     # Names stay in privacy, everything is put right in the other scenario.
-    assert line(table, "ga")[1] == "1.00 (1.00 to 1.00)" and line(table, "ga")[2].startswith("-")
+    assert line(table, "ga")[1] == "1.00 (1.00 to 1.00)*" and line(table, "ga")[2].startswith("-")
     # Nothing is put right by refusals.
-    assert line(table, "idk")[1] == "0.00 (0.00 to 0.00)" and line(table, "idk")[2].startswith("+")
+    assert line(table, "idk")[1] == "0.00 (0.00 to 0.00)*" and line(table, "idk")[2].startswith("+")
+
+
+def test_scores_over_few_subjects_are_marked(run: study.Patients, monkeypatch: pytest.MonkeyPatch) -> None:
+    """UES-R rests on every set, the smallest of which decides; shares of the harmed do not rest on those that were kept."""
+    assert 0 < run.few["clinical"] < 20 and 0 < run.few["retain"] < 20
+    for table in (study.weak_table(run), study.harder_table(run)):
+        assert f"fewer than 20 subjects: no verdict ({', '.join(f'{n} in {name}' for name, n in run.few.items())})" in table
+    assert line(study.harder_table(run), "ga")[2].endswith("*")
+    monkeypatch.setattr(run, "few", {})
+    assert "*" not in study.weak_table(run) + study.harder_table(run)
 
 
 def test_refusals_hide(run: study.Patients) -> None:

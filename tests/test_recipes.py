@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import skeletons
 from doc_pages import ROOT
+from run_fixtures import assert_one_line
 from unsee.cli import main
 from unsee.memory_plan import MARGIN, parse_memory
 from unsee.models import checkpoints
@@ -28,6 +30,11 @@ def test_a_recipe_has_its_five_facts(name: str) -> None:
     facts = re.findall(r"^# (Paper|Hardware|Time|Expected|Command): \S", text, re.MULTILINE)
     assert facts == ["Paper", "Hardware", "Time", "Expected", "Command"]
     assert "an estimate, not measured" in text
+    expected = " ".join(text[text.index("# Expected: ") : text.index("# Command: ")].replace("\n# ", " ").split())
+    assert re.search(r"https://\S+", expected) or "not published" in expected, (
+        "a range has a source, or it is said that none has"
+    )
+    assert "What can be checked" not in expected or "has no source, its bounds hold by definition" in expected
     assert f"unsee run examples/{name}.toml --model MODEL" in text
 
 
@@ -51,3 +58,15 @@ def test_a_dry_run_fits_the_hardware(name: str, tmp_path: Path, capsys, monkeypa
     assert max(totals) <= (1 - MARGIN) * parse_memory(hardware[1])
     assert max(totals) == pytest.approx(parse_memory(hardware[2]), rel=0.1)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(find_spec("torchvision") is not None, reason="torchvision is installed")
+def test_a_processor_without_its_package_says_what_to_install(place: Path, tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "model"
+    command = ["unlearn", "--benchmark", str(place / "people8"), "--forget-ratio", "0.25", "--out", str(tmp_path / "out")]
+    folder.mkdir()
+    skeletons.qwen2_5_vl_3b(folder)
+    assert main([*command, "--model", str(folder), "--dry-run", "--memory", "24GiB"]) == 2
+    shown = capsys.readouterr().err
+    assert_one_line(shown, "torchvision: from the index that torch came from")
+    assert "requires the Torchvision library" in shown

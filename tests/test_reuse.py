@@ -12,10 +12,10 @@ from polars.testing import assert_frame_equal
 
 from unsee.errors import ConfigError, DataError
 from unsee.experiment import Experiment
-from unsee.experiment_tables import StatesTable
-from unsee.files import write_json
+from unsee.experiment_tables import LearnTable, StatesTable
+from unsee.files import write_json, write_text
 from unsee.learned_models import LearnedName
-from unsee.reuse import _same_model
+from unsee.reuse import _same_model, take_over
 from unsee.run_folder import RunFolder
 from unsee.runs import Run, run
 
@@ -54,6 +54,53 @@ def test_a_removed_source_costs_nothing(finished: Run, narrower: Experiment, tmp
     again = run(narrower, out=done.folder)
     assert_frame_equal(again.results, done.results)
     assert len(taken_over(again)) == len(taken_over(done)) > 0
+
+
+def test_learned_models_are_the_same_in_one_dtype_and_in_the_bits_they_were_taught_in(tmp_path: Path) -> None:
+    vanilla = LearnedName("vanilla", None, 0, 0)
+    adapter, weights = Experiment(learn=LearnTable(lora=16)), Experiment()
+
+    def taken(ours: Experiment, theirs: Experiment) -> bool:
+        source = RunFolder(tmp_path / theirs.hash)
+        write_text(source.experiment_file, theirs.to_toml())
+        write_json(source.model("vanilla") / "learned.json", {"ratio": None, "draw": 0, "seed": 0})
+        folder = RunFolder(tmp_path / f"{ours.hash}-{theirs.hash}")
+        return take_over(ours, folder, [source.path], inputs={}, learned=[vanilla], cells=()) == ["vanilla"]
+
+    assert taken(adapter, adapter) and taken(weights, weights)
+    assert not taken(replace(weights, dtype="bfloat16"), weights)
+    assert not taken(adapter, replace(adapter, quantize="4bit"))
+    # Weights that learn themselves are quantized for the cells alone.
+    assert taken(replace(weights, quantize="4bit"), weights)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (StatesTable(), set()),
+        (StatesTable(path=1), {"step-00000002"}),
+        (StatesTable(relearn=0.5), {"relearned"}),
+        (StatesTable(bits=(4,)), {"int4"}),
+        (StatesTable(path=1, relearn=0.5, bits=(8, 4)), {"step-00000002", "relearned", "int4", "int8"}),
+        (StatesTable(bits=(4,), sets=("forget",)), None),
+        (StatesTable(path=2, bits=(4,)), None),
+    ],
+)
+def test_cells_bring_the_states_that_are_asked_for_and_no_others(
+    wanted: StatesTable, found: set[str] | None, tmp_path: Path
+) -> None:
+    """None: the cell is made anew."""
+    theirs = Experiment(states=StatesTable(path=1, relearn=0.5, bits=(4, 8)))
+    source, folder = RunFolder(tmp_path / "source"), RunFolder(tmp_path / "own")
+    cell = next(cell for cell in theirs.cells if cell.method == "ga")
+    write_text(source.experiment_file, theirs.to_toml())
+    for name in ("step-00000002", "relearned", "int4", "int8"):
+        write_text(source.state(cell, name) / "records.parquet", "")
+    source.mark_done(source.cell(cell), {})
+    ours = replace(theirs, states=wanted)
+    taken = take_over(ours, folder, [source.path], inputs={}, learned=(), cells=[cell])
+    assert taken == ([] if found is None else [cell.id])
+    assert {one.name for one in folder.cell(cell).glob("states/*")} == (found or set())
 
 
 @pytest.mark.slow

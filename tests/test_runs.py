@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -291,6 +292,18 @@ def test_plan_counts_what_a_run_asks(finished: Run, experiment: Experiment, plac
     assert "7 cells to compute and 0 done" in lines
     assert "0 cells to compute and 7 done" in plan_run(experiment, out=finished.folder)
     assert not (place / "unborn").exists()
+
+
+def test_memory_is_planned_for_every_modality(experiment: Experiment, place: Path) -> None:
+    """Questions with pictures take more than those without, whichever modality is named first."""
+    plans = []
+    for modalities in (("text", "image_text"), ("image_text", "text")):
+        both = replace(experiment, unlearn=replace(experiment.unlearn, modalities=modalities))
+        text = "\n".join(plan_run(both, out=place / "unborn"))
+        plans.append(dict(re.findall(r"^(ga .*)\n(?:  .*\n)*?  together +([\d.]+) MiB", text, re.MULTILINE)))
+    assert plans[0] == plans[1]
+    assert float(plans[0]["ga (image_text)"]) > float(plans[0]["ga (text)"])
+    assert "ga" in plan_run(experiment, out=place / "unborn"), "one modality needs no name"
 
 
 @dataclass(frozen=True)

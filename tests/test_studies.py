@@ -66,7 +66,7 @@ def test_differences_are_averaged_over_seeds_and_say_what_was_kept() -> None:
 
 def test_p_values_and_marks() -> None:
     draws = np.concatenate([[0.5], np.full(1000, 0.5)])
-    assert answers.p_value(draws) == pytest.approx(1 / 1000)
+    assert answers.p_value(draws) == pytest.approx(2 / 1001)  # nothing on the other side, either way
     assert answers.p_value(np.concatenate([[0.0], np.linspace(-1, 1, 1000)])) == pytest.approx(1.0)
     # Draws without any difference speak for neither side.
     assert answers.p_value(np.zeros(1001)) == 1.0
@@ -101,6 +101,12 @@ def test_means_of_a_run_are_those_of_its_results(finished: Run) -> None:
             assert answers.interval(means[column]) == pytest.approx((row["ci_low"], row["ci_high"]), abs=0.15)
             within += 1
     assert within
+    # Other seeds forget other people, but what they keep is asked of the same ones, who count once in a mean over seeds.
+    records = study.folder.records(cell)
+    assert records is not None
+    other = study.means(records, seed=seed + 1)
+    kept, forgotten = (answers.Column(name, "accuracy", "text") for name in ("retain", "forget"))
+    assert (other[kept] == means[kept]).all() and (other[forgotten][1:] != means[forgotten][1:]).any()
     npo = next(study.cells("npo", seed=seed, ratio=ratio, modality="mixed"))
     assert [asked.state for asked in study.way(npo)] == ["step-00000002"]
 

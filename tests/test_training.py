@@ -7,6 +7,7 @@ import math
 import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import ClassVar
@@ -24,7 +25,7 @@ from unsee.models.questions import encode_samples
 from unsee.schemas import TRAIN_LOG_KEYS
 from unsee.stopping import LikelihoodProbe, StopRule
 from unsee.training import resolved_mask, train
-from unsee.training_data import planned_batches
+from unsee.training_data import TrainingData, planned_batches
 from unsee.training_options import TrainOptions
 from unsee.unlearning import unlearn, unlearn_with_report
 
@@ -63,20 +64,21 @@ class KeepGradients(Method):
                 self.seen.setdefault(name, weight.grad.clone())
 
 
-def first_gradients(model, samples, **options):
+def first_gradients(model, samples, *, others, **options):
     KeepGradients.seen.clear()
     made = attach(model, Scope(modules=("language", "projector"), rank=None))
     chosen = TrainOptions(steps=1, max_grad_norm=None, **options)
-    train(made, KeepGradients(), forget=samples[:10], retain=samples[10:], options=chosen)
+    train(made, KeepGradients(), forget=samples[:10], retain=samples[10:][:others], options=chosen)
     return dict(KeepGradients.seen)
 
 
-@pytest.mark.parametrize("size", [8, 10, 12])
-def test_eight_by_one_equals_one_by_eight(model, samples, size):
-    """Also where the last step is short: 12 asks for more than the 10 forget samples."""
-    whole = first_gradients(model, samples, batch_size=size)
-    parts = first_gradients(model, samples, batch_size=1, gradient_accumulation=size)
-    unequal = first_gradients(model, samples, batch_size=4, gradient_accumulation=size // 4) if size % 4 == 0 else whole
+@pytest.mark.parametrize(("size", "others"), [(8, 30), (10, 30), (12, 30), (8, 5)])
+def test_eight_by_one_equals_one_by_eight(model, samples, size, others):
+    """Also where the last step is short, 12 asks for more than the 10 forget samples, and where 5 retain samples come again."""
+    shown = partial(first_gradients, model, samples, others=others)
+    whole = shown(batch_size=size)
+    parts = shown(batch_size=1, gradient_accumulation=size)
+    unequal = shown(batch_size=4, gradient_accumulation=size // 4) if size % 4 == 0 else whole
     assert whole.keys() == parts.keys() and len(whole) > 50
     for name, gradient in whole.items():
         torch.testing.assert_close(parts[name], gradient, atol=1e-6, rtol=1e-4)
@@ -269,6 +271,29 @@ def test_order_is_seeded_complete_and_mixes_subjects(samples):
     assert plan[0, 0] == planned_batches(samples, batch_size=8, accumulation=2, seed=0, epoch=0, side="forget")
     parts = planned_batches(samples, batch_size=1, accumulation=16, seed=0, epoch=0, side="forget")
     assert [i for batch in parts for i in batch.items] == [i for batch in plan[0, 0] for i in batch.items]
+
+
+@pytest.mark.parametrize("name", ["graddiff", "llmu"])
+@pytest.mark.parametrize("others", [15, 25, 3])
+def test_a_step_shows_the_same_however_it_is_divided(model, samples, name, others):
+    """25 forget samples in steps of 8, beside 15 retain samples (the second pass begins in step 2), 25 and 3."""
+    method = load_method(name)
+    retain = samples[25:] if others < 25 else [*samples[25:], *(replace(one, id=f"{one.id}/b") for one in samples[:10])]
+    retain = retain[:others]
+    sides = {"forget": method.compose(samples[:25], retain), "retain": retain}
+
+    def shown(batch_size):
+        """Keys of each side, step by step."""
+        data = TrainingData(model, sides, TrainOptions(batch_size=batch_size), "answer")
+        steps = data.steps(method, epoch=0, per_step=8 // batch_size)
+        return [tuple([key for pair in step for key in pair[side].keys] for side in (0, 1)) for step in steps]
+
+    whole = shown(8)
+    assert [len(held) for _, held in whole] == [8, 8, 8, 1]
+    assert shown(1) == shown(2) == whole
+    # Batches are those of the pass as long as it lasts.
+    planned = planned_batches(retain, batch_size=8, accumulation=1, seed=0, epoch=0, side="retain")
+    assert [key for _, held in whole for key in held][:others] == [key for batch in planned for key in batch.keys]
 
 
 def test_questions_about_one_picture_stay_together(samples):

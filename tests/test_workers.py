@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
+from weakref import ref
 
 import psutil
 import pytest
@@ -17,6 +21,9 @@ from run_fixtures import ENVIRONMENT, assert_one_line, assert_same, contents
 from unsee import workers
 from unsee.cli import main
 from unsee.experiment import Experiment, parse_experiment
+from unsee.models import loading
+from unsee.models.loading import load_model
+from unsee.models.model import Model
 from unsee.progress import Advance, Display
 from unsee.run_folder import RunFolder
 from unsee.runs import Run, run
@@ -57,6 +64,31 @@ def wait_for(there: Callable[[], bool], driver: subprocess.Popen[str]) -> None:
     while not there():
         assert time.monotonic() < end and driver.poll() is None, driver.communicate()
         time.sleep(0.005)
+
+
+class Stopped(Exception):
+    """Ends a run where its cells would be computed."""
+
+
+def test_the_driver_keeps_no_model(experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it checks before the first cell is held by every worker again."""
+    loaded = []
+
+    def load(*arguments: Any, **options: Any) -> Model:
+        model = load_model(*arguments, **options)
+        loaded.append(ref(model.network))
+        return model
+
+    def compute(*_: object) -> list[str]:
+        gc.collect()
+        assert loaded and not any(network() for network in loaded)
+        raise Stopped
+
+    monkeypatch.setattr(loading, "load_model", load)
+    monkeypatch.setattr(Workers, "compute", compute)
+    monkeypatch.setattr(Workers, "connected", lambda *_: nullcontext())
+    with pytest.raises(Stopped):
+        run(experiment, out=tmp_path / "run", executor=Workers(2))
 
 
 @pytest.mark.slow

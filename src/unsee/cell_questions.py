@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from unsee.sample import Sample
 
 UNRELATED = 20
-"""At most so many retain questions that are not asked are what an attack may train on."""
+"""At most so many retain questions are what an attack may train on."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class CellQuestions:
         asked: evaluation samples.
         attacked: those whose answers attackers look for.
         variants: disguises of the attacked facts.
-        unrelated: what attacks that train the model train it on.
+        unrelated: what attacks and retain terms train a model on; about nobody whose facts are attacked, so that every model of
+            a request is attacked alike, whether all of its facts are looked for or one.
         targets: sample id -> what a method teaches instead of the answer.
         shown_from: samples whose people few-shot prompts may show; those of `asked` where None.
     """
@@ -56,11 +57,18 @@ class CellQuestions:
         return {sample.id: answers[sample.subject] for sample in near if sample.subject in answers}
 
     def about(self, *facts: str) -> CellQuestions:
-        """What is asked once these facts were deleted: all about them and their neighbourhood, and the retain questions."""
-        asked = tuple(sample for sample in self.asked if sample.subject in facts or sample.set == "retain")
+        """What is asked of a model without these facts: all about them and their neighbourhood, and the retain questions.
+
+        Neighbours of one that are another of them are not asked.
+        """
+        from unsee.benchmarks.single_facts import spared
+
+        own = tuple(sample for sample in self.attacked if sample.subject in facts)
+        near = [sample for sample in self.asked if sample.subject in facts or sample.set == "retain"]
+        asked = tuple(spared(near, own))
         return CellQuestions(
             asked=asked,
-            attacked=tuple(sample for sample in self.attacked if sample.subject in facts),
+            attacked=own,
             variants=tuple(sample for sample in self.variants if sample.subject in facts),
             unrelated=self.unrelated,
             targets={sample.id: self.targets[sample.id] for sample in asked if sample.id in self.targets},
@@ -72,20 +80,33 @@ def cell_questions(experiment: Experiment, benchmark: Benchmark, cell: Cell) -> 
     from unsee.attacks.base import NEVER_LEARNED
     from unsee.benchmarks.base import about, never_learned
 
-    asking = never_learned(benchmark) if cell.method == NEVER_LEARNED else about(benchmark, cell.scenario)
+    own = about(benchmark, cell.scenario)
+    asking = never_learned(benchmark) if cell.method == NEVER_LEARNED else own
     samples = [] if asking is None else asking.samples(ratio=cell.ratio, seed=cell.draw)
     asked = limited_retain(samples, experiment.answer.retain_subjects)
     if not (experiment.attacks or cell.is_single_fact):
         return CellQuestions(tuple(asked))
-    shown = {sample.id for sample in asked}
-    aside = [sample for sample in samples if sample.set == "retain" and sample.id not in shown]
-    return CellQuestions(
+    # What a base never learned is attacked by models that train on the same as all others.
+    request = own.samples(ratio=cell.ratio, seed=cell.draw) if cell.method == NEVER_LEARNED else samples
+    questions = CellQuestions(
         # What nobody knows is attacked only; its disguises are asked by attacks.
         asked=tuple(sample for sample in asked if cell.method != NEVER_LEARNED or sample.set == "forget"),
         attacked=attacked(asked),
         variants=tuple(sample for sample in asked if sample.set == "test" and "fact" in sample.metadata),
-        unrelated=tuple((aside or [sample for sample in asked if sample.set == "retain"])[:UNRELATED]),
+        unrelated=_unrelated(request, experiment.answer.retain_subjects),
     )
+    return questions.about(*questions.facts) if cell.is_batch else questions
+
+
+def _unrelated(samples: Sequence[Sample], asked_subjects: int | None) -> tuple[Sample, ...]:
+    """Retain questions that have nothing to do with any attacked fact and are no neighbours; of these, ones nobody is asked."""
+    from unsee.attacks.running import strangers_to
+
+    retain = [sample for sample in samples if sample.set == "retain"]
+    shown = {sample.asks for sample in limited_retain(retain, asked_subjects)}
+    near = {sample.asks for sample in samples if sample.set != "retain"}
+    strangers = [sample for sample in strangers_to(attacked(samples), retain) if sample.asks not in near]
+    return tuple(([sample for sample in strangers if sample.asks not in shown] or strangers)[:UNRELATED])
 
 
 def attacked(samples: Iterable[Sample]) -> tuple[Sample, ...]:

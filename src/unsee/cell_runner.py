@@ -18,9 +18,9 @@ from unsee.attacks.running import by_fact, check_attacks, strangers_to
 from unsee.benchmarks.base import about
 from unsee.cell_questions import CellQuestions, answers, ask, cell_questions, edits_single_facts, training_questions
 from unsee.experiment import Cell, Experiment, Request
-from unsee.fact_edits import check_unseen, edit_facts
+from unsee.fact_edits import check_trainable, edit_facts
 from unsee.files import storage_problem, write_parquet
-from unsee.learned_models import LearnedModels, compares_with_gold
+from unsee.learned_models import LearnedModels, compares_with_gold, learned_names
 from unsee.memory_plan import skeleton
 from unsee.provenance import peak_memory_gib, reset_peak_memory
 from unsee.run_folder import write_model
@@ -65,8 +65,13 @@ class CellRunner:
         for entry in dict.fromkeys(cell.entry for cell in cells if not cell.is_learned):
             method = self.experiment.plan(entry).method
             check_fits(model, method, self.experiment.unlearn.scope_of(method))
+        if any(one.is_gold for one in learned_names(self.experiment, cells)):
+            self.models.check_gold(model)
         if self.experiment.attacks:
             self._check_attacks(cells, model)
+        for cell in cells:
+            if edits_single_facts(self.experiment, cell):
+                check_trainable(self.experiment.plan(cell.entry).method, self.questions(cell))
 
     def _check_attacks(self, cells: Sequence[Cell], model: Model) -> None:
         """Refuse attacks that cannot work on a model."""
@@ -85,8 +90,6 @@ class CellRunner:
                     skip_missing=True,
                 )
                 self._check_disguises(questions)
-            if edits_single_facts(self.experiment, cell):
-                check_unseen(self.experiment.plan(cell.entry).method, questions)
 
     def _check_disguises(self, questions: CellQuestions) -> None:
         """Refuse an attack that has disguises of no fact; one that lacks those of some is made on the others."""
@@ -204,11 +207,12 @@ class CellRunner:
 
         if cell.method in ("do_nothing", "prompt_guard") or not self.experiment.states.asked:
             return
+        learn = self.experiment.learn
         states = further_states(
             model,
             self.experiment.states,
-            learn=self.experiment.learn,
-            forget=training_questions(self.experiment, self.benchmark, cell, "forget", modality="both"),
+            learn=learn,
+            forget=training_questions(self.experiment, self.benchmark, cell, "forget", modality=learn.learn_modality),
             seed=cell.draw,
             waypoints=None if cell.is_learned else self._waypoints(folder),
             progress=self.display.stage,

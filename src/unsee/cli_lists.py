@@ -74,6 +74,7 @@ def export_data(
     subjects: Count = None,
     seed: int = 0,
     draw: int = 0,
+    i_have_the_right_to: Flag = False,
     skip_invalid: Flag = False,
 ) -> int:
     """Write a benchmark as a folder, which `--benchmark DIR` reads: JSON lines, or the files of a published benchmark.
@@ -85,10 +86,12 @@ def export_data(
         subjects: how many subjects; the benchmark's own number by default.
         seed: which subjects are invented.
         draw: for mllmu-bench: which of them its forget configs name.
+        i_have_the_right_to: write rows whose licence is non-commercial, credentialed or unclear, and mix licences.
         skip_invalid: for unlok-vqa: leave out facts without a neighbour question, which published scripts do not read.
     """
     from unsee.benchmarks import load_benchmark
     from unsee.benchmarks.jsonl import export
+    from unsee.benchmarks.medical.files import check_licenses
     from unsee.benchmarks.mllmu_bench.export import export_official
     from unsee.benchmarks.unlok_vqa.export import export_unlok
 
@@ -98,6 +101,9 @@ def export_data(
     folder = Path(benchmark).is_dir()
     options = {} if folder else {"seed": seed} if subjects is None else {"seed": seed, "subjects": subjects}
     loaded = load_benchmark(Path(benchmark) if folder else benchmark, **options)
+    # Rows that name no licence are the user's own or made by us.
+    named = (sample.source_license for sample in (*loaded.training(), *loaded.samples()) if sample.source_license)
+    check_licenses(named, i_have_the_right_to=i_have_the_right_to)
     if format == "mllmu-bench":
         counts = export_official(loaded, out, draw=draw)
         say(*(f"{out / config}: {count:,} rows" for config, count in counts.items()))
@@ -114,11 +120,12 @@ def list_models() -> int:
     """Name the models that ship with the package."""
     from unsee.models.loading import EMBEDDED, WEIGHTS
 
+    width = max(map(len, EMBEDDED)) + 2
     for name, command in EMBEDDED.items():
         folder = WEIGHTS / name
         size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 2**20
         state = f"{size:.1f} MiB of weights in {folder}" if size else f"not shipped; `{command}` makes it"
-        say(f"{name:<9}{state}")
+        say(f"{name:<{width}}{state}")
     return DONE
 
 

@@ -16,7 +16,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from unsee.errors import ConfigError
+from unsee.errors import ConfigError, first_line
 from unsee.executors import Executor, Outcome, died
 from unsee.progress import Display
 
@@ -64,7 +64,11 @@ class Cluster(Executor):
         try:
             ray.init(address=self.address or "local", **quiet)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
+            if self.address is None:
+                raise ConfigError(
+                    f"Ray does not start on this machine ({reason}); see its logs in /tmp/ray, or use --workers instead"
+                ) from error
             raise ConfigError(
                 f"no Ray cluster answers at {self.address} ({reason}); start one with `ray start --head` or give no address"
             ) from error

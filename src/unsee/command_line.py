@@ -234,7 +234,7 @@ def show_warning(message: Warning | str, category: type[Warning], *_: object, **
 
 def quiet_libraries() -> None:
     """No network and no chatter unless asked for; set before the libraries load."""
-    from unsee.benchmarks.mllmu_bench.hub import OFFLINE, OFFLINE_UNLESS_ASKED
+    from unsee.hub import OFFLINE, OFFLINE_UNLESS_ASKED
 
     os.environ.setdefault(OFFLINE, OFFLINE_UNLESS_ASKED)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -1,4 +1,4 @@
-"""Errors a user can cause and mend; the command line prints them as one line and exits with 2."""
+"""Errors that the command line prints as one line: what a user can cause and mend (exit code 2), and work gone wrong (1)."""
 
 from __future__ import annotations
 
@@ -37,3 +37,8 @@ def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
 
     close = get_close_matches(name, known, n=1, cutoff=0.4)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+
+
+def first_line(error: Exception) -> str:
+    """What a library complains about, as it fits into a line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

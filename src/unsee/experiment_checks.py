@@ -133,7 +133,7 @@ def _check_attack(experiment: Experiment) -> None:
         if name not in named:
             raise ConfigError(f"attack.options.{name} is set, but {name} is not among attack.attacks; add it there")
     for entry, one in zip(table.attacks, made, strict=True):
-        twin = next((e for e, other in zip(table.attacks, made) if e != entry and _same_rows(one, other)), None)
+        twin = next((e for e, other in zip(table.attacks, made) if e != entry and one.shares_rows(other)), None)
         if twin is not None:
             raise ConfigError(
                 f"attack.attacks names {show(entry)} and {show(twin)}, whose results could not be told apart; keep one"
@@ -148,7 +148,3 @@ def _check_attack(experiment: Experiment) -> None:
         )
     if experiment.unlearn.deletes_facts and experiment.states.asked:
         raise ConfigError("[states] cannot be asked where single facts are forgotten; leave its settings out")
-
-
-def _same_rows(one: Attack, other: Attack) -> bool:
-    return (one.name, one.graded) == (other.name, other.graded)

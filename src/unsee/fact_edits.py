@@ -191,10 +191,11 @@ class _Editor:
             ):
                 if edited.fact in self.journal.done:
                     continue
-                self._ask(edited.fact, edited.model, self.questions.about(edited.fact), edited.report, began)
                 if self.experiment.unlearn.keep_edits:
+                    # First, because an edit that is noted as finished is not made again.
                     home = self.journal.folder / "adapters" / self.journal.part(edited.fact).name
                     write_folder(home, edited.model.save)
+                self._ask(edited.fact, edited.model, self.questions.about(edited.fact), edited.report, began)
                 show(len(self.journal.done), len(self.journal.numbers))
                 began = time.monotonic()
 
@@ -285,12 +286,22 @@ def several_edits(experiment: Experiment, cell: Cell, samples: Sequence[Sample])
     return {after_edits(length): length for length in experiment.unlearn.sequence}
 
 
-def check_unseen(method: Method, questions: CellQuestions) -> None:
-    """Refuse a method that trains on a question which attackers ask: what it resists would be what it has seen.
+def check_trainable(method: Method, questions: CellQuestions) -> None:
+    """Refuse a method that has nothing to teach about a fact, or trains on what its numbers are measured by.
+
+    What it resists or spares would be what it has seen: questions that attackers ask, or the retain questions that say what an
+    edit costs.
 
     Raises:
-        ConfigError: names the question.
+        ConfigError: names the question, or the setting that leaves some aside.
+        DataError: a fact lacks what the method teaches instead of its answer.
     """
+    left_aside = {one.asks for one in questions.unrelated}
+    if "retain" in method.needs and (not left_aside or left_aside & {one.asks for one in questions.asked}):
+        raise ConfigError(
+            f"method {method.name} trains on retain questions, and all there are measure what its edits cost; leave some aside "
+            "by answer.retain_subjects, or take the method without its retain term"
+        )
     own = {sample.question for sample in questions.attacked}
     asked = {sample.question.casefold(): sample for sample in questions.variants if sample.question not in own}
     for sample in questions.attacked:

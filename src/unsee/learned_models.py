@@ -109,6 +109,10 @@ class LearnedModels:
         del self.start
         return start
 
+    def let_go(self) -> None:
+        """Free the start's memory; it is read again when it is needed again."""
+        vars(self).pop("start", None)
+
     @cached_property
     def inputs(self) -> dict[str, str]:
         """Content hashes of what a run starts from."""
@@ -117,6 +121,29 @@ class LearnedModels:
         gold = self.experiment.learn.gold_model
         named = {} if gold is None else {"gold model": model_digest(gold)}
         return {"benchmark": self.benchmark.fingerprint, "model": model_digest(self.experiment.model), **named}
+
+    def check_gold(self, start: Model) -> None:
+        """Refuse a gold model of the user's that cannot stand beside the start; its weights are not loaded.
+
+        Raises:
+            CheckpointError: no such model.
+            ConfigError: a model with other tokens or other layers.
+        """
+        from unsee.memory_plan import skeleton
+
+        name = self.experiment.learn.gold_model
+        if name is None:
+            return
+        ours, theirs = (one.base.config.get_text_config() for one in (start, skeleton(name, dtype=self.experiment.dtype)))
+        for what, here, there in (
+            ("tokens", ours.vocab_size, theirs.vocab_size),
+            ("decoder layers", ours.num_hidden_layers, theirs.num_hidden_layers),
+        ):
+            if here != there:
+                raise ConfigError(
+                    f"learn.gold_model = {name} has {there:,} {what} and {self.experiment.model} {here:,}, so their answers "
+                    "cannot be compared; give a model of the same form"
+                )
 
     def missing(self, cells: Iterable[Cell]) -> list[str]:
         """Names of learned models that these cells need and that are not there yet."""
@@ -142,7 +169,7 @@ class LearnedModels:
             self._kept = None
             self._kept = (name, self._ready(LearnedName(name, None, draw, draw)))
             if self._teaches:
-                vars(self).pop("start", None)  # cells begin at vanilla
+                self.let_go()  # cells begin at vanilla
         return self._kept[1]
 
     def gold(self, ratio: float | None, draw: int, *, seed: int) -> Model:

@@ -29,6 +29,7 @@ class Work:
         forget, retain: the samples it trains on.
         other_models: copies of the model that are in memory beside the one that is trained.
         quantize: bits of the weights below an adapter.
+        data: which of the samples of one method these are, where it trains on several kinds.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Work:
     retain: Sequence[Sample]
     other_models: int = 0
     quantize: Quantize | None = None
+    data: str = ""
 
     @property
     def alike(self) -> tuple[Any, ...]:
@@ -53,6 +55,7 @@ class Work:
             self.scope,
             options,
             self.quantize,
+            self.data,
         )
 
 
@@ -89,7 +92,7 @@ def _lines_of(group: Sequence[Work], start: Model, memory: int | None) -> Iterat
 
     work = group[0]
     plan_at = _planner(work, start)
-    yield ", ".join(work.title for work in group)
+    yield ", ".join(work.title for work in group) + (f" ({work.data})" if work.data else "")
     yield from plan_at(work.options.batch_size).lines()
     if memory is not None:
         most = max(len(work.forget), len(work.retain))
@@ -141,13 +144,18 @@ def learning_work(
 
 
 def cell_works(experiment: Experiment, benchmark: Benchmark, cells: Sequence[Cell]) -> list[Work]:
-    """One piece of work per method that trains; of single facts, editing one alone, or all where they go in a batch."""
+    """One piece of work per method that trains and kind of questions, whose lengths differ with pictures and scenarios.
+
+    Of single facts it is editing one alone, or all where they go in a batch.
+    """
     from unsee.cell_questions import cell_questions, training_questions
     from unsee.unlearning import chosen_scope, trains_adapters_alone
 
-    works = {}
+    works: dict[tuple[str, str], Work] = {}
     for cell in cells:
-        if cell.is_learned or cell.entry in works:
+        shown = "" if cell.is_single_fact else cell.modality
+        data = ", ".join(part for part in (shown, cell.scenario) if part)
+        if cell.is_learned or (cell.entry, data) in works:
             continue
         plan, unlearn = experiment.plan(cell.entry), experiment.unlearn
         scope = chosen_scope(plan.method, unlearn.scope_of(plan.method))
@@ -167,7 +175,9 @@ def cell_works(experiment: Experiment, benchmark: Benchmark, cells: Sequence[Cel
         options = replace(plan.options, loss_mask=unlearn.loss_mask, **unlearn.memory)
         # After the first edit of a sequence the model carries an adapter, which is merged into a copy.
         copies = int(not trains_adapters_alone(plan.method, scope) or (cell.is_single_fact and bool(unlearn.sequence)))
-        works[cell.entry] = Work(
-            title, plan.method, scope, options, forget, retain, other_models=copies, quantize=experiment.quantize
+        works[cell.entry, data] = Work(
+            title, plan.method, scope, options, forget, retain, other_models=copies, quantize=experiment.quantize, data=data
         )
+    if len({data for _, data in works}) == 1:
+        return [replace(work, data="") for work in works.values()]
     return list(works.values())

@@ -2,8 +2,9 @@
 
     run("tradeoff.toml", out="runs/tradeoff", reuse=["runs/modality"])
 
-A learned model is the same if benchmark, start model, recipe, seed and forget request are; a cell if its id is, which hashes
-everything that decides its records. What is taken over is linked or copied, so that each run folder stays whole on its own.
+A learned model is the same if benchmark, start model, its dtype and bits, recipe, seed and forget request are; a cell if its
+id is, which hashes everything that decides its records. What is taken over is linked or copied, so that each run folder stays
+whole on its own.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def take_over(
                     taken.append(one.name)
         # Adapters refer to vanilla by its place, and the first seed decides which one bears the plain name.
         if _covers(theirs.states, experiment.states) and theirs.seeds[0] == experiment.seeds[0]:
-            unasked = () if experiment.states.asked else ("states",)
+            unasked = _unasked(theirs.states, experiment.states)
             for cell in cells:
                 home, found = folder.cell(cell), source.cell(cell)
                 same = same_gold or not experiment.needs_gold(cell.entry)
@@ -86,7 +87,8 @@ def take_over(
 
 
 def _recipe(experiment: Experiment) -> dict[str, Any]:
-    return {key: value for key, value in experiment.decisive["learn"].items() if key not in _REMADE}
+    learn = {key: value for key, value in experiment.decisive["learn"].items() if key not in _REMADE}
+    return {**learn, "dtype": experiment.dtype, "taught_in": experiment.taught_in}
 
 
 def _same_model(source: RunFolder, wanted: LearnedName) -> Path | None:
@@ -102,13 +104,22 @@ def _same_model(source: RunFolder, wanted: LearnedName) -> Path | None:
 
 
 def _covers(theirs: StatesTable, ours: StatesTable) -> bool:
-    """Whether cells made with `theirs` hold all further states that `ours` asks for."""
+    """Whether cells made with `theirs` hold all further states that `ours` asks for, asked about the same sets."""
     if not ours.asked:
         return True
     apart = {"path": 0, "bits": [], "sets": []}
     relearn = not ours.relearn or plain(theirs) | apart == plain(ours) | apart
-    sets = not theirs.sets or (bool(ours.sets) and set(ours.sets) <= set(theirs.sets))
-    return ours.path in (0, theirs.path) and relearn and set(ours.bits) <= set(theirs.bits) and sets
+    alike = ours.path in (0, theirs.path) and relearn and set(ours.sets) == set(theirs.sets)
+    return alike and set(ours.bits) <= set(theirs.bits)
+
+
+def _unasked(theirs: StatesTable, ours: StatesTable) -> tuple[str, ...]:
+    """Folders of further states in cells made with `theirs` that `ours` does not ask for."""
+    if not ours.asked:
+        return ("states",)
+    way = () if ours.path else ("step-*",)
+    again = () if ours.relearn else ("relearned",)
+    return (*way, *again, *(f"int{width}" for width in theirs.bits if width not in ours.bits))
 
 
 def _link(source: Path, target: Path, *, without: Sequence[str] = ()) -> None:

@@ -127,6 +127,8 @@ class _Session:
     def check(self) -> None:
         """Refuse what cannot work before anything is written."""
         self.runner.check(self._waiting())
+        if self.executor is not None:
+            self.models.let_go()  # every worker has its own
 
     def computing(self) -> AbstractContextManager[None]:
         """Where cells are computed, at hand inside the block."""

@@ -39,6 +39,12 @@ MODALITIES: tuple[Modality, ...] = get_args(Modality)
 MAX_PIXELS = 50_000_000
 
 
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+"""What is read as a picture; others reach decoders that few pictures need, and one (EPS) starts another program."""
+DEEP = ("I", "F")
+"""How Pillow's modes of more than 8 bits begin; they are what X-rays come in, and its own conversion cuts them at 255."""
+
+
 class ImageError(ValueError):
     """A picture that is missing, too large or cannot be decoded."""
 
@@ -91,6 +97,8 @@ class ImageRef:
     def open(self, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         """Decode the whole picture to RGB, turned the way its camera noted (EXIF).
 
+        Grey values of more than 8 bits are scaled so that the picture's lowest becomes 0 and its highest 255.
+
         Raises:
             ImageError: it is no picture, is truncated, or has more than `max_pixels` pixels.
         """
@@ -101,19 +109,30 @@ class ImageRef:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                image = Image.open(io.BytesIO(data))
+                image = Image.open(io.BytesIO(data), formats=FORMATS)
                 if image.width * image.height > max_pixels:
                     raise ImageError(
                         f"picture {label} has {image.width}x{image.height} pixels, more than {max_pixels}; scale it down"
                     )
                 ImageOps.exif_transpose(image, in_place=True)
-                return image.convert("RGB")
+                return (_in_8_bits(image) if image.mode.startswith(DEEP) else image).convert("RGB")
         except ImageError:
             raise
         except UnidentifiedImageError as error:  # its own words name an object in memory
             raise ImageError(f"picture {label} cannot be decoded (no known picture format); replace or remove it") from error
         except Exception as error:  # Pillow raises many unrelated types on hostile bytes
             raise ImageError(f"picture {label} cannot be decoded ({error}); replace or remove it") from error
+
+
+def _in_8_bits(image: Image.Image) -> Image.Image:
+    import numpy as np
+    from PIL import Image
+
+    values = np.asarray(image, dtype=np.float64)
+    known = np.isfinite(values)
+    low, high = (values[known].min(), values[known].max()) if known.any() else (0.0, 0.0)
+    scaled = (np.where(known, values, low) - low) * (255 / max(high - low, 1e-12))
+    return Image.fromarray(scaled.round().astype(np.uint8))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +183,11 @@ class Sample:
     def fact(self) -> str:
         """The bare fact that is asked for: `metadata["value"]` where the answer is a sentence, else the answer."""
         return str(self.metadata.get("value", self.answer))
+
+    @property
+    def asks(self) -> tuple[str, str | None]:
+        """Equal for samples that ask the same about the same pictures, whatever their ids."""
+        return self.question.casefold(), self.image_sha256
 
     @cached_property
     def image_sha256(self) -> str | None:

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from unsee.methods.scope import Scope
-from unsee.training_options import TrainOptions
 
 if TYPE_CHECKING:
     from unsee.experiment_tables import StatesTable
@@ -85,7 +84,7 @@ def further_states(
 
 
 def told_again(forget: Sequence[Sample], share: float, *, seed: int) -> list[Sample]:
-    """Training questions of a random share of the facts; a fact is told in every modality or not at all."""
+    """Training questions of a random share of the facts; a fact is told in every given modality or not at all."""
     facts = sorted({fact_of(sample) for sample in forget})
     drawn = set(random.Random(f"{seed}/relearn").sample(facts, max(1, round(share * len(facts))))) if facts else set()
     return [sample for sample in forget if fact_of(sample) in drawn]
@@ -104,15 +103,13 @@ def relearned(
     from unsee.methods.finetune import FineTune
     from unsee.unlearning import unlearn_with_report
 
-    options = TrainOptions(
-        learning_rate=learn.learning_rate,
+    options = replace(
+        learn,
         epochs=table.relearn_epochs,
+        steps=None,
         batch_size=table.relearn_batch_size,
-        betas=learn.betas,
-        weight_decay=learn.weight_decay,
-        precision=learn.precision,
+        gradient_accumulation=1,
         seed=seed,
-        **learn.memory,
     )
     scope = Scope(modules=learn.modules, rank=learn.lora)
     return unlearn_with_report(

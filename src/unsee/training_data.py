@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, cycle, islice
 from typing import TYPE_CHECKING
 
 from unsee.errors import ConfigError
@@ -89,6 +89,19 @@ def planned_batches(
     ]
 
 
+def alongside(sizes: Iterable[int], retain: Iterable[PlannedBatch]) -> list[PlannedBatch]:
+    """Retain batches of these sizes out of a pass over the retain questions, which begins again as often as it takes.
+
+    Question by question, so that neither a short last batch nor a new pass makes a step depend on how it is divided.
+    """
+    questions = [one for batch in retain for one in zip(batch.items, batch.keys, strict=True)]
+    if not questions:
+        return []
+    passes = cycle(questions)
+    parts = (tuple(islice(passes, size)) for size in sizes)
+    return [PlannedBatch(items=tuple(item for item, _ in part), keys=tuple(key for _, key in part)) for part in parts]
+
+
 class TrainingData:
     """Both sides' samples as conversations, and the batches made of them."""
 
@@ -135,9 +148,9 @@ class TrainingData:
             )
             for side in ("forget", "retain")
         )
-        pairs = list(method.schedule(forget, retain))
         if type(method).schedule is Method.schedule:
-            pairs = [_cut_to_match(pair) for pair in pairs]
+            retain = alongside([batch.size for batch in forget], retain)
+        pairs = list(method.schedule(forget, retain))
         return [pairs[first : first + per_step] for first in range(0, len(pairs), per_step)]
 
     def steps_from(self, method: Method, step: int, *, length: int, per_step: int) -> Iterator[list[Planned]]:
@@ -170,11 +183,3 @@ class TrainingData:
             max_tokens=self.options.max_row_tokens,
             keys=planned.keys,
         )
-
-
-def _cut_to_match(pair: Planned) -> Planned:
-    """A short last forget batch takes as many retain questions, so that dividing a step otherwise changes nothing."""
-    forget, retain = pair
-    if forget is not None and retain is not None and retain.size > forget.size:
-        retain = PlannedBatch(items=retain.items[: forget.size], keys=retain.keys[: forget.size])
-    return forget, retain

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from unsee.answering.lens import read_lens
+from unsee.answering.lens import TOP, read_lens
 from unsee.attacks import load_attack
 from unsee.attacks.lens_attack import LensAttack, by_depth, distinct, earliest, in_turn, sequence_rank
 from unsee.errors import ConfigError
@@ -146,6 +146,20 @@ def test_bottom_is_off_by_default() -> None:
 def test_tied_lowest_tokens_are_no_candidates() -> None:
     """N1: half precision made most of a vocabulary 0, so that everything was found among the lowest four."""
     assert distinct([3, 1, 2, 0], [0.0, 0.0, -0.1, -0.2]) == [2, 0]
+    # The last of those that records keep may be as low as the first that they do not.
+    assert distinct(range(TOP), [-0.1 * rank for rank in range(TOP)]) == list(range(TOP - 1))
+
+
+def test_tied_lowest_tokens_find_no_whole_answer() -> None:
+    """N1 again: token 7 alone falls and sixty rise, so that all that stay, such as token 3, tie for the next to lowest."""
+    still, moved = torch.full((1000,), 0.001), torch.full((1000,), 0.001)
+    moved[7], moved[100:160] = 0.0005, 0.001 + torch.arange(1, 61) * 1e-6
+    layers = torch.stack([torch.stack([still, still]), torch.stack([moved, moved])])
+    attack = load_attack("lens_prob_delta", layers=[0], bottom=True)
+    found = attack.candidates(sample(), [record(layers, [7, 3], side) for side in ("top", "bottom")], budget=20, read=str)
+    assert (found.hit, found.hit_all, found.hit_sequence) == (2, None, None)
+    alone = attack.candidates(sample(), [record(layers, [7, 7], side) for side in ("top", "bottom")], budget=20, read=str)
+    assert alone.hit_sequence == 2
 
 
 def test_answers_of_several_tokens() -> None:

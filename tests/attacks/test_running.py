@@ -158,9 +158,9 @@ def test_finetuning_trains_a_copy_on_strangers(
     seen: list[str] = []
     plain = FinetuneLens.prepare
 
-    def prepare(self: FinetuneLens, model: Model, unrelated: Any) -> Model:
+    def prepare(self: FinetuneLens, model: Model, unrelated: Any, *, seed: int = 0) -> Model:
         seen.extend(one.subject for one in unrelated[: self.examples])
-        return plain(self, model, unrelated)
+        return plain(self, model, unrelated, seed=seed)
 
     monkeypatch.setattr(FinetuneLens, "prepare", prepare)
     strong = FinetuneLens(learning_rate=1e-2, epochs=3, examples=4, rank=None)
@@ -172,6 +172,29 @@ def test_finetuning_trains_a_copy_on_strangers(
     asleep = FinetuneLens(epochs=0)
     still = attack_all(knowing, facts[:2], attacks=[asleep, "lens_head_projection"], unrelated=samples).attacks
     assert still["candidates"][0].to_list() == still["candidates"][1].to_list()
+
+
+def test_the_seed_is_also_that_of_the_tuning(knowing: Model, facts: list[Sample], samples: list[Sample]) -> None:
+    def scores(seed: int) -> list[Any]:
+        tuning = FinetuneLens(learning_rate=1e-2, epochs=2, examples=4)
+        (records,) = attack_all(knowing, facts[:1], attacks=[tuning], unrelated=samples, seed=seed).records.values()
+        return records["layer_scores"].to_list()
+
+    assert scores(0) == scores(0) != scores(1)
+
+
+def test_fewer_unrelated_samples_than_asked_for_are_told(knowing: Model, facts: list[Sample], samples: list[Sample]) -> None:
+    strangers = [one for one in samples if one.subject not in {fact.subject for fact in facts[:2]}][:3]
+    with pytest.warns(UserWarning, match="trains on 3 unrelated samples, as there are no 4"):
+        FinetuneLens(epochs=0, examples=4).prepare(knowing, strangers)
+
+
+def test_a_corrected_fact_is_looked_for_anew(knowing: Model, facts: list[Sample], tmp_path: Path) -> None:
+    """Lens views force the bare fact, which may change while the answer around it stays."""
+    for value in ("Oslo", "Riga"):
+        fact = replace(facts[0], answer="They live in Oslo or Riga.", metadata={"value": value})
+        found = attack_all(knowing, [fact], attacks=["lens_head_projection"], store=tmp_path)
+        assert knowing.processor.tokenizer.decode(found.records[""]["answer_ids"][0]).strip() == value
 
 
 @pytest.mark.parametrize(
@@ -389,13 +412,24 @@ def test_nothing_to_attack(place: Path, data: Path, tmp_path: Path, capsys: pyte
     assert_one_line(capsys.readouterr().err, "holds no row of set forget, so there is nothing to attack")
 
 
-def test_dry_run_and_list(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["attack", "--model", "m", "--data", str(data), "--out", str(tmp_path / "out"), "--dry-run"]) == 0
-    assert "would attack m on 2 questions by lens_head_projection, with 8 disguises" in capsys.readouterr().out
+def test_dry_run_and_list(place: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = str(place / "model")
+    assert main(["attack", "--model", model, "--data", str(data), "--out", str(tmp_path / "out"), "--dry-run"]) == 0
+    assert f"would attack {model} on 2 questions by lens_head_projection, with 8 disguises" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
     assert main(["list", "attacks"]) == 0
     shown = capsys.readouterr().out
     assert all(f"  {name} " in shown for name in attack_names())
+
+
+@pytest.mark.parametrize("options", [["--before", "nosuch"], ["--dry-run", "--model", "nosuch"]], ids=["before", "plan"])
+def test_every_model_is_looked_for_before_any_attack(
+    place: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["attack", "--model", str(place / "model"), "--data", str(data), "--out", str(out), *options]) == 2
+    assert_one_line(capsys.readouterr().err, "nosuch")
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("name", ["lens-head-projection", "rephrase_question"])

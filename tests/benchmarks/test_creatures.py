@@ -24,6 +24,7 @@ from unsee.benchmarks.creatures.visible import VISIBLE_VALUES, visible
 from unsee.benchmarks.data_report import data_report
 from unsee.benchmarks.data_tables import print_report
 from unsee.errors import ConfigError
+from unsee.methods import load_method
 from unsee.methods.input_rephrasing import PREFIXES
 from unsee.metrics.answer_prior import answer_counts, prior_success
 from unsee.metrics.text_scores import contains_normalised
@@ -254,8 +255,11 @@ def test_neighbour_pictures_show_a_creature_with_another_right_answer(drawn):
     for sample in benchmark.samples(set="neighbour_image"):
         edit, about = edits[sample.subject], sample.metadata
         shown = WORLD.by_id[about["entity"]]
-        assert sample.question == edit.question and sample.answer == shown.facts[about["attribute"]] == edit.wrong_answers[0]
+        assert sample.question == edit.question and sample.answer == shown.facts[about["attribute"]] == edit.wrong_answers[-1]
         assert sample.wrong_answers[0] == edit.answer != sample.answer
+        # What error injection teaches must not be what is counted as spared.
+        (taught,) = load_method("error_injection").transform([edit])
+        assert taught.answer != sample.answer
         assert f"{shown.id}/{about['attribute']}" in retained
         species = WORLD.by_id[edit.metadata["entity"]]
         scenes = neighbour_scenes(species, str(about["attribute"]))

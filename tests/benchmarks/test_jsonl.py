@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from run_fixtures import assert_one_line
 from unsee.benchmarks import load_benchmark
 from unsee.benchmarks.jsonl import JsonlBenchmark, export, read_jsonl, write_jsonl
+from unsee.cli import main
 from unsee.errors import ConfigError, DataError, UserError
 
 ROW = {"subject": "ann", "question": "Where does she live?", "answer": "Oslo"}
@@ -143,6 +145,34 @@ def test_export_reads_back(folder: Path, tmp_path: Path, samples: list[Any]) -> 
     assert copy.subjects == benchmark.subjects
     assert copy.split(0.25) == benchmark.split(0.25)
     assert [s.id for s in copy.samples(ratio=0.25)] == [s.id for s in benchmark.samples(ratio=0.25)]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("patients", "copy the folder that `unsee data inject` wrote"), ("creatures", "use --format unlok-vqa")]
+)
+def test_what_json_lines_cannot_say_is_not_exported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, says: str
+) -> None:
+    """Gold would be taught the harm, and facts to delete would be kept."""
+    assert main(["data", "export", name, "--out", str(tmp_path / "out")]) == 2
+    assert_one_line(capsys.readouterr().err, says)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("format", ["jsonl", "unlok-vqa", "mllmu-bench"])
+def test_rows_that_may_not_leave_need_a_word(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], format: str
+) -> None:
+    for part in ("training", "evaluation"):
+        rows = [json.loads(line) for line in (folder / f"{part}.jsonl").read_text().splitlines()]
+        rows[0]["source_license"] = "LicenseRef-PhysioNet-Credentialed"
+        (folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ["data", "export", str(folder), "--format", format, "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert_one_line(capsys.readouterr().err, "LicenseRef-PhysioNet-Credentialed (credentialed); pass --i-have-the-right-to")
+    assert not (tmp_path / "out").exists()
+    main([*command, "--i-have-the-right-to"])
+    assert "PhysioNet" not in capsys.readouterr().err and (tmp_path / "out").exists() == (format == "jsonl")
 
 
 def replaced(sample: Any) -> Any:

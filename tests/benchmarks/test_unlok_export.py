@@ -294,9 +294,10 @@ def test_what_the_layout_cannot_carry(tmp_path: Path, what: str) -> None:
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     official, out = hand.write_unlok(tmp_path / "official"), tmp_path / "again"
-    assert main(["data", "export", str(official), "--format", "unlok-vqa", "--out", str(out)]) == 0
+    command = ["data", "export", str(official), "--format", "unlok-vqa", "--out", str(out), "--i-have-the-right-to"]
+    assert main(command) == 0
     assert f"{out / 'zsre_mend_eval.json'}: 6" in capsys.readouterr().out
-    assert main(["data", "export", str(official), "--format", "unlok-vqa", "--out", str(out)]) == 2
+    assert main(command) == 2
     assert_one_line(capsys.readouterr().err, "exists and is not empty")
     assert main(["data", "export", "people", "--format", "unlok-vqa", "--out", str(tmp_path / "people")]) == 2
     assert_one_line(capsys.readouterr().err, "")

@@ -71,6 +71,10 @@ WRONG: dict[str, tuple[Spoil, str]] = {
     "no picture id": (in_row(1, image_id="lake.jpg"), "(ID 3160): has no whole number as image_id"),
     "answers missing": (in_row(0, loc_ans=["Air"]), "loc has 2 questions, loc_ans 1 answers"),
     "no such alternate": (in_row(0, neigh_idx=[2]), "neigh_idx names entry 2 of alt_ans, which has 2; positions count from 0"),
+    "no alternate of use": (
+        in_row(0, alt_ans=["left", " LEFT."], pred="Left", neigh_idx=[0]),
+        "none of its alternates (alt_ans) differs from its answer 'Left'; add one or remove the row",
+    ),
     "no alternate named": (in_row(0, neigh_idx=[]), "neigh_idx names no entry of alt_ans; write a list"),
     "blank subject": (in_row(0, subject=" "), "row 0 (ID 2): its subject is empty; name the part of the question (src)"),
     "no neighbours named": (

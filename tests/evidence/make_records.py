@@ -1,7 +1,9 @@
 """Answers of real models the scores were not anchored on: `python -m tests.evidence.make_records`, from the repository's root.
 
 The embedded model learns two dozen invented people, of whom twelve are to be forgotten, and is then led astray on purpose.
-Everything is learned and answered here; `test_evidence.py` only reads the table beside this file.
+Everything is learned and answered here; `test_evidence.py` only reads the tables beside this file, and `made_with.json` says
+what they were made with. The committed ones were made at d06bcf1; training packs its rows otherwise since, so making them again
+gives other numbers.
 """
 
 from __future__ import annotations
@@ -10,22 +12,36 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from unsee import answer, learn, load_benchmark, load_model, unlearn
 from unsee.benchmarks.base import Benchmark
+from unsee.files import write_json
 from unsee.learning import LearnOptions
 from unsee.methods.finetune import FineTune
+from unsee.models.loading import model_digest
 from unsee.models.model import Model
+from unsee.provenance import files_digest
 from unsee.sample import Sample
+from unsee.settings import plain
 from unsee.training_options import TrainOptions
 
 RECORDS_FILE = Path(__file__).with_name("records.parquet")
 PROBES_FILE = Path(__file__).with_name("probes.parquet")
+MADE_WITH_FILE = Path(__file__).with_name("made_with.json")
+START = "tiny"
 PEOPLE, CELEBRITIES, RATIO = 24, 12, 0.5
 LADDER = (25, 50, 75)
-TAUGHT = LearnOptions()
+TAUGHT = LearnOptions(learning_rate=5e-4, epochs=10, precision="bf16", max_row_tokens=256)
+"""The defaults of that time; whoever makes the records again should take today's, `LearnOptions()`."""
+
+
+def made_with() -> dict[str, Any]:
+    """Weights and recipe that every model here comes from, and a hash of what they said."""
+    recipe = plain(TAUGHT.deciding)
+    return {"weights": model_digest(START), "recipe": recipe, "records": files_digest([RECORDS_FILE, PROBES_FILE])}
 
 
 def benchmark() -> Benchmark:
@@ -86,7 +102,7 @@ def models(start: Model, people: Benchmark) -> dict[str, Callable[[], Model]]:
 
 
 def main() -> None:
-    people, start = benchmark(), load_model("tiny", device="cpu")
+    people, start = benchmark(), load_model(START, device="cpu")
     samples, probes = people.samples(ratio=RATIO), people.gate_probes(ratio=RATIO)
     parts, asked = [], []
     for name, make in models(start, people).items():
@@ -99,6 +115,7 @@ def main() -> None:
         print(name, parts[-1].height, flush=True)
     for file, frames in ((RECORDS_FILE, parts), (PROBES_FILE, asked)):
         pl.concat(frames).write_parquet(file, compression="zstd", compression_level=19)
+    write_json(MADE_WITH_FILE, made_with())
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import polars as pl
 import pytest
 
 from unsee.metrics import CellInfo, known_facts, score
 
-from .make_records import LADDER, PROBES_FILE, RATIO, RECORDS_FILE, benchmark
+from .make_records import LADDER, MADE_WITH_FILE, PROBES_FILE, RATIO, RECORDS_FILE, benchmark, made_with
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,10 @@ def value(results):
         return rows["value"].item()
 
     return of
+
+
+def test_the_records_are_those_of_these_weights_and_this_recipe():
+    assert json.loads(MADE_WITH_FILE.read_text()) == made_with(), "make them again: python -m tests.evidence.make_records"
 
 
 @pytest.mark.parametrize("gated", [False, True])

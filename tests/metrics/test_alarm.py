@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from unsee.metrics import CellInfo, score
 from unsee.metrics.alarm import prior_intervals, prior_only
+from unsee.metrics.frames import question_of
 from unsee.sample import Sample
 
 from .record_factory import GOLD, answers, people
@@ -31,7 +35,8 @@ def question(subject: str, answer: str, options: str, *, set: str = "retain", ta
 
 def priors(*samples: Sample) -> dict[str, float]:
     frame = prior_only(samples)
-    return dict(zip(frame["sample_id"], frame["prior"]))
+    found = dict(zip(frame["question"], frame["prior"]))
+    return {sample.id: found[question_of(sample)] for sample in samples}
 
 
 def test_guesser_takes_the_option_that_is_most_often_right_for_others() -> None:
@@ -75,6 +80,25 @@ def test_intervals_hold_prior_and_chance() -> None:
     assert (options["high"] < 0.75).all(), "an alarm that nothing can raise is none"
     whole, single = (options.filter(pl.col("attribute").is_null() == null)["high"].max() for null in (True, False))
     assert whole < 0.45 < single, "few questions about one attribute show less than all together"
+
+
+def test_a_question_with_three_pictures_is_one_for_alarm_and_forget_quality() -> None:
+    once = people(forget=8, retain=12, seed=2)
+    again = [replace(s, id=f"{s.id}/{copy}") for s in once if s.set == "test" and s.modality == "image_text" for copy in (1, 2)]
+    model, gold = ({"records": answers(once, GOLD, seed=seed)} for seed in (3, 4))
+    for one in (model, gold):
+        records = one["records"]
+        ids = [(sample.id, sample.id.rpartition("/")[0]) for sample in again]
+        copies = pl.DataFrame(ids, schema=["sample_id", "of"], orient="row").join(records, left_on="of", right_on="sample_id")
+        one["thrice"] = pl.concat([records, copies.select(records.columns)])
+
+    def found(key: str, samples: list[Sample]) -> pl.DataFrame:
+        cell = CellInfo(cell="g", method="gold")
+        result = score(model[key], samples, cell=cell, gold=gold[key], bootstrap=20)
+        counted = pl.col("metric").is_in(["prior_only_accuracy", "contamination_alarm", "forget_quality"])
+        return result.filter(counted, pl.col("baseline").is_null())
+
+    assert_frame_equal(found("thrice", once + again), found("records", once))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -23,6 +23,14 @@ from unsee.metrics.corrections import abstains, state
         ("That is not something I know.", "silent"),
         ("I'm unable to answer this.", "silent"),
         ("I am not sure. Maybe the left lung.", "wrong"),
+        ("It is not possible to determine this.", "silent"),
+        ("Unknown.", "silent"),
+        ("Not specified", "silent"),
+        ("N/A", "silent"),
+        ("No comment.", "silent"),
+        ("I don't have access to that.", "silent"),
+        ("There is no information about this.", "silent"),
+        ("The primary tumour is unknown.", "other"),
         ("", "silent"),
         ("...", "silent"),
         ("I cannot see an effusion.", "other"),
@@ -53,6 +61,8 @@ def test_every_refusal_of_refusal_training_is_silence() -> None:
 
 def test_clinical_answers_by_hand() -> None:
     assert says("Yes, it is.", "yes") and not says("No, not yes.", "yes") and says("no effusion", "No")
+    assert not says("I cannot say yes or no.", "yes") and not says("Neither yes nor no.", "no")
+    assert says("Yes or no? Yes.", "yes") and state("I cannot say yes or no.", "yes", "no") == "silent"
     assert not says("effusion", "yes") and says("It is a CT.", "CT", ("MRI",)) and not says("CT or MRI", "CT", ("MRI",))
     assert recall("the enlarged spleen", "an enlarged lung") == 0.5
     assert recall("lung lung", "lung and lung and liver") == pytest.approx(2 / 5)

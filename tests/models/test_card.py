@@ -12,8 +12,8 @@ from unsee.benchmarks.creatures.visible import visible
 from unsee.errors import CheckpointError
 from unsee.models.ability_notes import ABILITIES, shipped_abilities
 from unsee.models.card import TARGETS, Ability, check_worlds, measure_abilities, render, taught_half
-from unsee.models.checkpoints import read_config
 from unsee.models.creature_abilities import NEW_PICTURES, asked_picture, asked_scene, asked_species, creature_questions
+from unsee.models.folders import read_config
 from unsee.models.loading import EMBEDDED, WEIGHTS
 from unsee.models.loading import RECIPE as RECIPE_FILE
 from unsee.models.worlds import fingerprints, load_world

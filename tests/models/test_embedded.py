@@ -12,8 +12,9 @@ import pytest
 from unsee import load_model
 from unsee.errors import CheckpointError
 from unsee.models.card import TARGETS, check_worlds, measure_abilities, taught_half, taught_patients
-from unsee.models.checkpoints import CONFIG
+from unsee.models.folders import CONFIG
 from unsee.models.loading import EMBEDDED, RECIPE, WEIGHTS, weights_folder
+from unsee.models.tiny import WIDTHS
 from unsee.models.worlds import fingerprints, load_world
 
 PLAIN = """
@@ -63,7 +64,7 @@ def said_by_plain_transformers(figure, tmp_path_factory):
 
 def test_the_recipe_names_version_world_and_licence(folder):
     recipe = json.loads((folder / RECIPE).read_text())
-    assert re.fullmatch(r"tiny-\d+(-B)?(-patients)?", recipe["version"])
+    assert re.fullmatch(r"(micro|tiny)-\d+(-B)?(-patients)?", recipe["version"])
     assert recipe["licence"] == "Apache-2.0"
     assert load_model(folder.name).name == recipe["version"]
 
@@ -105,7 +106,8 @@ def test_plain_transformers_gives_the_same_logits_and_answer(folder, figure, sai
 
 def test_the_decoder_has_eight_layers_and_reads_2048_tokens(folder):
     config = json.loads((folder / "config.json").read_text())["text_config"]
-    assert (config["num_hidden_layers"], config["hidden_size"], config["max_position_embeddings"]) == (8, 192, 2048)
+    width = WIDTHS[folder.name.partition("-")[0]]
+    assert (config["num_hidden_layers"], config["hidden_size"], config["max_position_embeddings"]) == (8, width, 2048)
 
 
 def test_every_target_stands_on_the_card(folder):

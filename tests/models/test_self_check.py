@@ -17,6 +17,7 @@ from unsee.models.batches import collate
 from unsee.models.model import Model
 from unsee.models.questions import encode_samples
 from unsee.models.self_check import Features, check_shared_prefix
+from unsee.training_options import TrainOptions
 
 
 def patched(model: Model, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -99,3 +100,41 @@ def test_a_model_folder_is_checked_when_it_is_loaded(
     config.write_text("{% for message in messages %}hello{% endfor %}")
     with pytest.warns(UserWarning, match=r"has no prompt: the chat template .* does not show question and answer once each"):
         unsee.load_model(tmp_path / "model")
+
+
+def llama4(processor: Any) -> Model:
+    """A tiny Llama 4, whose class holds decoder and vision tower side by side and no `model` around them."""
+    from transformers import Llama4Config, Llama4ForConditionalGeneration
+
+    width = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}
+    text = {"vocab_size": 512, "num_hidden_layers": 2, "num_key_value_heads": 4, "head_dim": 8, "max_position_embeddings": 512}
+    text |= {"intermediate_size_mlp": 64, "num_local_experts": 2, "moe_layers": [], "attention_chunk_size": 512}
+    vision = {"num_hidden_layers": 1, "image_size": 32, "patch_size": 16, "pixel_shuffle_ratio": 0.5, "intermediate_size": 128}
+    vision |= dict.fromkeys(("vision_output_dim", "projector_input_dim", "projector_output_dim"), 32)
+    config = Llama4Config(
+        text_config=width | text,
+        vision_config=width | vision,
+        image_token_index=processor.tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    torch.manual_seed(0)
+    processor.patch_size = 32  # four patches are shuffled into one
+    return Model(Llama4ForConditionalGeneration(config).eval(), processor, name="llama4")
+
+
+def test_a_class_that_is_no_model_and_head(model: Model) -> None:
+    """The lens aside, it answers and unlearns as others do."""
+    made, samples = llama4(model.processor), toy_samples()[:10]
+    assert not made.features.missing().keys() & {"prompt", "answer_mask", "pictures", "shared_prefix", "language"}
+    assert "cannot be read layer by layer" in made.features.lens.reason
+    items = encode_samples(samples[:4], made.prompter)
+    with torch.no_grad():
+        found = made.answer_logprobs(collate(items, prompter=made.prompter))
+        for item, value in zip(items, found, strict=True):
+            batch = collate([item], prompter=made.prompter, pack=False)
+            scores = made.network(**batch.inputs).logits[0].log_softmax(-1)[batch.position, batch.target]
+            assert torch.allclose(scores.sum(), value, atol=1e-4)
+    options = TrainOptions(steps=2, batch_size=4, learning_rate=1e-2)
+    forgot = unsee.unlearn(made, forget=samples, method="ga", options=options)
+    with torch.no_grad():
+        batch = collate(items, prompter=made.prompter)
+        assert forgot.answer_logprobs(batch).sum() < made.answer_logprobs(batch).sum()

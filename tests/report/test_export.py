@@ -3,16 +3,23 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from xml.etree import ElementTree
 
 import polars as pl
 import pytest
+from markupsafe import Markup
 from PIL import Image
 
 from conftest import opened
 from unsee.cli import main
+from unsee.report.export import export_page
+from unsee.report.figures.svg import Figure
+from unsee.report.panels import Panel, summary_panels
+from unsee.report.run_data import read_run
+from unsee.report.sources import Source, Sources
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +29,18 @@ def folder(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["report", str(small_run), "--out", str(out), "--export", str(folder)]) == 0
     assert out.is_file()
     return folder
+
+
+def test_nothing_is_written_outside_the_folder(small_run: Path, tmp_path: Path):
+    """Modes of planted errors stand in names, and a run may come from elsewhere."""
+    panels = summary_panels(Sources([Source(read_run(small_run))], "demo"))
+    table = replace(next(panel.table for panel in panels if panel.table), name="run-errors-../../owned")
+    picture = Figure(
+        "../owned", "Title", "told", (Markup('<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"></svg>'),)
+    )
+    written = export_page({"panels": [Panel({}, table=table), Panel({}, figure=picture)]}, tmp_path / "deep/paper")
+    assert written and {path.resolve().parent for path in written} == {(tmp_path / "deep/paper").resolve()}
+    assert all(path.is_file() for path in written)
 
 
 def test_files_are_those_the_page_offers(folder: Path):

@@ -38,6 +38,18 @@ def test_overlapping_intervals_name_no_winner():
     assert top.status == "undecided" and top.title == "No single winner: NPO and KL minimisation are too close to call."
 
 
+@pytest.mark.parametrize(
+    ("score", "title", "overlaps"),
+    [
+        ((0.97, 0.96, 0.98), "The control \u201cprompt guard\u201d scores higher than every method.", False),
+        ((0.92, 0.86, 0.98), "No method clearly beats the control \u201cprompt guard\u201d.", True),
+    ],
+)
+def test_a_control_that_is_better_is_told_from_one_as_good(score: tuple[float, float, float], title: str, overlaps: bool):
+    top = headline([*CONTROLS, row("prompt_guard", 0.3, 0.9, score), row("npo", 0.3, 0.9, (0.9, 0.85, 0.95))])
+    assert (top.title, top.status) == (title, "undecided") and ("overlap" in top.note) == overlaps
+
+
 def test_many_rivals_are_counted():
     rivals = [row(name, 0.3, 0.9, (0.8, 0.7, 0.85)) for name in ("kl", "idk", "graddiff")]
     top = headline([*CONTROLS, row("npo", 0.3, 0.9, (0.9, 0.8, 0.95)), *rivals])

@@ -327,10 +327,13 @@ def test_few_subjects_make_an_illustration(medical: Medical):
 
 def test_verdict_needs_an_interval_above_all_others(medical: Medical):
     top = medical_headline(lead(medical, "incorrect", "correction", 0.7, 0.8))
-    assert (top.title, top.status) == ("Errors: Correction removes most while the rest stays.", "verdict")
+    assert (top.title, top.status) == ("Errors: Correction has the highest efficiency score.", "verdict")
     assert re.search(r"After Correction, \d+\u00a0% of planted errors are said again \(\d+\u00a0% before, ", top.text)
     tied = medical_headline(lead(medical, "privacy", "idk", 0.55, 0.8))
     assert tied.status == "undecided" and "too close to call" in tied.title
+    beaten = medical_headline(lead(medical, "privacy", "do_nothing", 0.7, 0.8))
+    assert beaten.title == "Privacy: the control \u201cdo nothing\u201d scores higher than every method."
+    assert beaten.status == "undecided" and "overlap" not in beaten.note
     none = medical_headline(lead(medical, "privacy", "idk", 0.7, 0.8), contaminated=True)
     assert none.status == "undecided" and "gold" in none.title
 

@@ -217,6 +217,14 @@ def test_failed_and_unfinished_cells_are_named(copy: Path):
     assert "absent: its cell has not finished" in words and "traceback" not in words
 
 
+def test_who_may_have_the_page_is_said_where_licences_ask_for_it(copy: Path):
+    assert "pass it on only" not in text(copy)
+    samples = pl.read_parquet(copy / "samples.parquet")
+    licence = pl.when(pl.int_range(pl.len()) == 3).then(pl.lit("CC-BY-NC-4.0")).otherwise("source_license")
+    samples.with_columns(licence.alias("source_license")).write_parquet(copy / "samples.parquet")
+    assert "pictures under CC-BY-NC-4.0 (non-commercial): pass it on only" in text(copy)
+
+
 def test_missed_gates_are_shown(copy: Path):
     (copy / "provenance.json").write_text(json.dumps({"missed_gates": ["vanilla knows 3 of 9 probed facts"]}))
     assert "vanilla knows 3 of 9 probed facts" in text(copy)

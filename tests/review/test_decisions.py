@@ -76,6 +76,8 @@ def test_the_latest_of_an_annotator_counts() -> None:
         ({"annotator": " "}, "annotator must be text of at most 100 characters"),
         ({"reason": None}, "reason must be text"),
         ({"reason": "x" * (LONGEST_REASON + 1)}, "reason must be text of at most 2,000 characters"),
+        ({"reason": "x\ud800"}, r"reason holds half a character \(a lone surrogate\); repair the text"),
+        ({"annotator": "\udfff"}, "annotator holds half a character"),
         ({"seconds": -1}, "seconds must be a number"),
         ({"seconds": float("nan")}, "seconds must be a number"),
         ({"seconds": True}, "seconds must be a number"),

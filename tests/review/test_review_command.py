@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,19 @@ def test_what_is_agreed_on_is_kept(
         main(["data", "filter", str(garden), "--decisions", *written, "--out", str(tmp_path / "any"), "--keep-if", "any"]) == 0
     )
     assert len(read_extension(tmp_path / "any").variants) == 12
+
+
+def test_what_annotators_write_moves_no_cursor(
+    garden: Path, extension: Extension, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names stand in tables and lines, reasons in lines."""
+    hostile = "Eve\x1b]0;owned\x07\x1b[2J\u202e"
+    given = [replace(one, reason=hostile) for one in judged(extension, {hostile: "krr", "Ada": "kkr"})]
+    (tmp_path / "a.jsonl").write_text("".join(one.line for one in given))
+    command = ["data", "filter", str(garden), "--decisions", str(tmp_path / "a.jsonl"), "--out", str(tmp_path / "kept")]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert said.count("Eve ]0;owned [2J") >= 3 and all(line.isprintable() for line in said.split("\n"))
 
 
 def test_nothing_kept_is_said(garden: Path, extension: Extension, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

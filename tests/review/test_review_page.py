@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,24 @@ def test_hostile_texts_are_data_only(tmp_path: Path) -> None:
     assert HOSTILE not in html and HOSTILE_TEXTS[1] not in html
     assert html.count("<script") == html.count("</script>") == 2 and html.count("<img") == 0
     assert "http:" not in html.replace("http://www.w3.org", "") and "https:" not in html
+
+
+def test_who_may_have_the_page_is_said_where_licences_ask_for_it(tmp_path: Path) -> None:
+    made = toy_extension(2)
+    assert "pass it on only" not in write_page(made, tmp_path / "free.html").read_text("utf-8")
+    bound = replace(made, facts=(replace(made.facts[0], source_license="CC-BY-NC-4.0"), *made.facts[1:]))
+    html = write_page(bound, tmp_path / "bound.html").read_text("utf-8")
+    assert "pictures under CC-BY-NC-4.0 (non-commercial): pass it on only" in html
+
+
+def test_other_files_are_not_written_over(tmp_path: Path) -> None:
+    made, data = toy_extension(1), tmp_path / "facts.jsonl"
+    data.write_text('{"id": "mine"}\n')
+    with pytest.raises(ConfigError, match=r"facts\.jsonl is there and no page of a review"):
+        write_page(made, data)
+    assert data.read_text() == '{"id": "mine"}\n'
+    page = write_page(made, tmp_path / "page.html", annotator="Ada")
+    assert data_of(write_page(made, page, annotator="Bo"))["annotator"] == "Bo"
 
 
 def test_many_pictures_lie_beside_the_page(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,14 @@ from doc_pages import bare, read, table
 from run_fixtures import assert_one_line
 from unsee.cli import main
 from unsee.errors import ConfigError
+from unsee.metrics import CellInfo
+from unsee.metrics.utility import utility_rows
+from unsee.run_folder import RunFolder
 from unsee.run_results import rescore
 from unsee.runs import Run
 from unsee.utility import HARNESSES, Request, find_targets
 from unsee.utility.known import BENCHMARKS, task_ids
+from unsee.utility.reading import read_results
 
 FAKE = """#!/bin/sh
 # Stands for an interpreter with a harness: writes what one recorded, or fails as one does.
@@ -152,6 +157,21 @@ def test_results_made_elsewhere_become_rows(run: Path, cells: dict[str, str], ca
     (row,) = rows.filter(cell=cells["npo"]).to_dicts()
     assert all(row[key] == same[key] for key in ("benchmark", "model", "method", "variant", "forget_ratio", "seed"))
     assert json.loads((run / "results.json").read_text())[-1]["group"].startswith("harness=")
+
+
+def test_values_beside_quantized_answers_say_so(run: Path, cells: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    place = run.parent / "results"
+    measured(place / cells["npo"], f"models/{cells['npo']}")
+    (target,) = find_targets(run, only=["npo-*"]).targets
+    assert read_results(place / cells["npo"], target)["problem"].to_list() == [None]
+    in_bits = read_results(place / cells["npo"], replace(target, quantize="4bit"))
+    (row,) = utility_rows(in_bits, cell=CellInfo(cell=cells["npo"])).to_dicts()
+    assert "weights that are not quantized, unlike the cell's own answers (quantize = 4bit)" in row["reason"]
+    experiment = RunFolder(run).read_experiment()
+    assert experiment.cells, "made before what would name them otherwise"
+    object.__setattr__(experiment, "quantize", "4bit")
+    monkeypatch.setattr(RunFolder, "read_experiment", lambda _: experiment)
+    assert {target.quantize for target in find_targets(run).targets} == {"4bit"}
 
 
 @pytest.mark.slow

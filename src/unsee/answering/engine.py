@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -324,20 +325,13 @@ class Engine:
         seen = torch.tensor([[0] * (length - len(job.ids)) + [1] * len(job.ids) for job in jobs])
         inputs = {"input_ids": ids, "attention_mask": seen, **token_types(ids, prompter)}
         inputs |= picture_inputs([job.view.images for job in jobs], prompter, ids)
-        # Written out, because values left open are filled in from the checkpoint's own generation settings.
         config = GenerationConfig(
-            max_new_tokens=new_tokens,
-            do_sample=False,
-            num_beams=1,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
-            eos_token_id=sorted(self.stops),
-            pad_token_id=pad,
+            max_new_tokens=new_tokens, do_sample=False, num_beams=1, eos_token_id=sorted(self.stops), pad_token_id=pad
         )
         drawing = {"logits_processor": LogitsProcessorList([SampledTokens(draws, start=length)])} if draws else {}
-        with torch.inference_mode():
+        with torch.inference_mode(), _without_settings(self.model.base):
             inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-            made = self.model.network.generate(**inputs, generation_config=config, **drawing)
+            made = self.model.base.generate(**inputs, generation_config=config, **drawing)
         whole: list[list[int]] = made[:, length:].tolist()
         return whole
 
@@ -345,6 +339,18 @@ class Engine:
         view = job.view
         numbers = random_numbers(new_tokens, self.seed, job.sample.id, job.protocol, view.name, view.draw)
         return Draw(numbers, temperature, view.top_p)
+
+
+@contextmanager
+def _without_settings(network: Any) -> Iterator[None]:
+    """Without the checkpoint's own generation settings, which transformers takes for whatever a call leaves open."""
+    from transformers import GenerationConfig
+
+    own, network.generation_config = network.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        network.generation_config = own
 
 
 def _stop_ids(model: Model) -> frozenset[int]:

@@ -30,7 +30,8 @@ class LensRows(NamedTuple):
     """What a lens view keeps; the outer lists are over rows, see `row_of`.
 
     Attributes:
-        ranks, scores: of each answer token; None where the model gives no number.
+        ranks, scores: of each answer token; None where the model gives no number. Among the lowest scores also no rank where
+            another token has the same score: most of a vocabulary ties at differences of 0, which tells nothing.
         top_ids, top_scores: best tokens at the last prompt token, best first, of equals the lower id first.
     """
 
@@ -113,6 +114,8 @@ def read_lens(logits: Tensor, target: Tensor, side: LensSide) -> LensRows:
         scores = -scores
     ranks = strict_ranks(scores, target)
     own = scores.gather(-1, target.expand(scores.shape[:-1])[..., None])[..., 0]
+    if side == "bottom":
+        ranks = ranks.masked_fill((scores == own[..., None]).sum(-1) > 1, 0)
     ids, values = best(scores[:, 0].nan_to_num(nan=-float("inf")), TOP)
     broken = scores[:, 0].isnan().any(-1).tolist()
     return LensRows(

@@ -123,7 +123,7 @@ class _Asking:
     def settings(self) -> dict[str, Any]:
         """Everything besides the samples that decides the records."""
         from unsee.methods import described
-        from unsee.models.checkpoints import weights_digest
+        from unsee.models.checkpoints import processor_digest, weights_digest
 
         model = self.engine.model
         return {
@@ -136,6 +136,8 @@ class _Asking:
             "weights": weights_digest(model),
             "method": None if model.method is None else described(model.method),
             "template": model.prompter.prompt("", images=1),
+            "processor": processor_digest(model.processor),
+            "stops": sorted(self.engine.stops),
             **({} if self.edit_id is None else {"edit_id": self.edit_id}),
             **({"shown": self.shown} if self.shown else {}),
             **({"decides": decides} if (decides := self._decides()) else {}),

@@ -86,6 +86,7 @@ def _content(sample: Sample) -> list[Any]:
         sample.system,
         sample.question,
         sample.answer,
+        sample.fact,
         list(sample.options.items()),
         sample.wrong_answers,
         sample.paraphrases,

@@ -67,6 +67,10 @@ class Attack:
         """Level of the disguises it uses; None for an attack that uses none, or several."""
         return None
 
+    def shares_rows(self, other: Attack) -> bool:
+        """Whether the results of two attacks could not be told apart."""
+        return (self.name, self.graded) == (other.name, other.graded)
+
     def check(self, *, blocks: int, budget: int) -> None:
         """Refuse what cannot work on a model of so many decoder layers; raises ConfigError."""
 
@@ -82,8 +86,8 @@ class Attack:
         """Number of prompts that are not asked because the answer stands in them."""
         return 0
 
-    def prepare(self, model: Model, unrelated: Sequence[Sample]) -> Model:
-        """The model to attack; `unrelated` are samples that have nothing to do with the attacked facts."""
+    def prepare(self, model: Model, unrelated: Sequence[Sample], *, seed: int = 0) -> Model:
+        """The model to attack, trained on samples that have nothing to do with the attacked facts."""
         return model
 
     def candidates(self, sample: Sample, records: Sequence[Record], *, budget: int, read: ReadToken) -> Guesses:

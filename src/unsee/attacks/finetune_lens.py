@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,8 +67,8 @@ class FinetuneLens(Attack):
     def views(self, sample: Sample, setting: Setting, variants: Sequence[Sample]) -> list[View]:
         return self.reading.views(sample, setting, variants)
 
-    def prepare(self, model: Model, unrelated: Sequence[Sample]) -> Model:
-        """A copy of the model, fine-tuned on the first `examples` samples.
+    def prepare(self, model: Model, unrelated: Sequence[Sample], *, seed: int = 0) -> Model:
+        """A copy of the model, fine-tuned on the first `examples` samples; warns where there are fewer.
 
         Raises:
             ConfigError: there are no unrelated samples.
@@ -80,7 +81,10 @@ class FinetuneLens(Attack):
                 f"{self.name} needs samples that have nothing to do with the attacked facts, and there are none; give some as "
                 "`unrelated`, or in the data file as rows of set retain about other subjects"
             )
-        options = TrainOptions(learning_rate=self.learning_rate, epochs=self.epochs)
+        if len(unrelated) < self.examples:
+            there = len(unrelated)
+            warnings.warn(f"{self.name} trains on {there} unrelated samples, as there are no {self.examples}", stacklevel=2)
+        options = TrainOptions(learning_rate=self.learning_rate, epochs=self.epochs, seed=seed)
         chosen = unrelated[: self.examples]
         return unlearn(model, forget=(), retain=chosen, method=FineTune(), options=options, scope=Scope(rank=self.rank))
 

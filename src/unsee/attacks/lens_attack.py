@@ -155,8 +155,8 @@ _NAMES: Mapping[Quantity, str] = {
 def by_depth(published: Mapping[int, tuple[int, ...]], quantity: Quantity, blocks: int) -> tuple[int, ...]:
     """The published layers of a model of so many decoder layers, else those at the same relative depth.
 
-    Where two fall on one layer, the upper one takes the next free layer above it, so that as many are read where there are
-    enough layers.
+    Where two fall on one layer, the lower one takes the next free layer below, so that as many are read where there are enough
+    layers; a small model is then read from deeper down than its depth alone would say.
     """
     if blocks in published:
         return published[blocks]
@@ -208,5 +208,9 @@ def _count(tokens: int, product: int) -> int:
 
 
 def distinct(ids: Sequence[int], scores: Sequence[float]) -> list[int]:
-    """Tokens whose score no other token of the row shares: a tie tells nothing about who is lowest."""
-    return [token for token, score in zip(ids, scores, strict=True) if sum(score == other for other in scores) == 1]
+    """Tokens whose score no other token shares: a tie tells nothing about who is lowest.
+
+    The last of `TOP` may share its score with the first that is not kept, so it does not count.
+    """
+    alone = [token for token, score in zip(ids, scores, strict=True) if sum(score == other for other in scores) == 1]
+    return [token for token in alone if len(ids) < TOP or token != ids[-1]]

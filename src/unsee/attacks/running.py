@@ -142,7 +142,7 @@ def attack_all(
     options: dict[str, Any] = {"variants": disguises, "budget": budget, "read": token_reader(model)}
     for key, group in groups.items():
         records[key] = answer(
-            group[0].prepare(model, strangers),
+            group[0].prepare(model, strangers, seed=seed),
             samples,
             protocols=protocols(group, disguises),
             cell=cell,
@@ -243,7 +243,10 @@ def check_attacks(
                 f"sample {sample.id}: the answer {sample.fact!r} stands in its own question, so finding it would prove "
                 "nothing; reword the question or remove the row"
             )
-    for one in attacks:
+    for number, one in enumerate(attacks):
+        if any(one.shares_rows(other) for other in attacks[:number]):
+            level = f" of level {one.graded}" if one.graded else ""
+            raise ConfigError(f"{one.name}{level} is given twice, and the results could not be told apart; call once for each")
         one.check(blocks=int(config.num_hidden_layers), budget=budget)
         for sample in samples:
             own = variants.get(sample.subject, ())

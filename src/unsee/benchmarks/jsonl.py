@@ -19,8 +19,9 @@ from typing import Any, TypeVar
 
 from unsee.benchmarks.base import Benchmark, Split, TrainingModality
 from unsee.benchmarks.picture_folder import suffix_of
+from unsee.benchmarks.single_facts import SingleFacts
 from unsee.benchmarks.splits import nested_split
-from unsee.errors import DataError, nearest
+from unsee.errors import ConfigError, DataError, nearest
 from unsee.files import write_bytes, write_text
 from unsee.sample import SETS, TASKS, ImageError, ImageRef, Modality, Sample, SetName, Task
 
@@ -256,7 +257,20 @@ class JsonlBenchmark:
 
 
 def export(benchmark: Benchmark, out: Path) -> dict[str, int]:
-    """Write a benchmark as such a folder, pictures as files; returns the number of rows by part."""
+    """Write a benchmark as such a folder, pictures as files; returns the number of rows by part.
+
+    Raises:
+        ConfigError: it has a request or lessons for gold that such a folder cannot hold.
+    """
+    if getattr(benchmark, "gold_training", None) is not None:
+        raise ConfigError(
+            f"{benchmark.name} has harm woven into it, and JSON lines cannot say what is taught in its place; copy the folder "
+            "that `unsee data inject` wrote instead"
+        )
+    if isinstance(benchmark, SingleFacts):
+        raise ConfigError(
+            f"{benchmark.name} says itself which single facts are deleted, which JSON lines cannot; use --format unlok-vqa"
+        )
     parts = {
         "training": benchmark.training(),
         "evaluation": benchmark.samples(),

@@ -16,7 +16,8 @@ FactT = TypeVar("FactT")
 FactIn = TypeVar("FactIn", contravariant=True)
 
 TAUGHT: tuple[SetName, ...] = ("forget", "retain")
-EVALUATED: tuple[SetName, ...] = ("forget", "test", "retain", "neighbour_image", "neighbour_question")
+NEIGHBOURS: tuple[SetName, ...] = ("neighbour_image", "neighbour_question")
+EVALUATED: tuple[SetName, ...] = ("forget", "test", "retain", *NEIGHBOURS)
 
 GATE = ("{} Pick the right answer.", "Look closely and pick: {}", "Which answer is right? {}")
 STOP = "{} Say it in a word."
@@ -169,6 +170,12 @@ class AskedFacts(SingleFacts[FactT]):
 
     def _gate(self, fact: FactT, name: SetName) -> Iterable[Sample]:
         return self._asker.gate(fact, name)
+
+
+def spared(samples: Sequence[Sample], forgotten: Iterable[Sample]) -> list[Sample]:
+    """The samples without neighbours that are forgotten questions themselves, which cannot survive."""
+    gone = {sample.asks for sample in forgotten}
+    return [one for one in samples if one.set not in NEIGHBOURS or one.asks not in gone]
 
 
 class Choice(NamedTuple):

@@ -16,11 +16,14 @@ from typing import Any, Literal, NamedTuple, TypedDict
 from urllib.parse import SplitResult, urlsplit
 
 from unsee.errors import UserError
+from unsee.printable import printable
 
 MAX_TOKENS = 700
 TEMPERATURE = 0.0
 GIVE_UP = 3
 """Questions in a row without an answer after which asking on is pointless."""
+LONGEST = 200
+"""Characters of a server's words that are shown."""
 
 Role = Literal["judge", "rewriter"]
 """What a model is asked for, as messages and flags call it."""
@@ -120,7 +123,7 @@ class ChatClient:
                 f"the {self._role} at {self.shown_url} did not answer within {self._timeout:g} s; check that it is up"
             ) from error
         except library.APIConnectionError as error:
-            why = _printable(str(error.__cause__ or error))
+            why = printable(str(error.__cause__ or error), LONGEST)
             raise ChatError(f"there is no {self._role} at {self.shown_url} ({why}); start it or check the URL") from error
         except library.APIStatusError:
             return  # somebody is there; not every server lists its models
@@ -140,7 +143,7 @@ class ChatClient:
         except library.APITimeoutError:
             return Reply(None, problem=f"no answer within {self._timeout:g} s")
         except library.APIConnectionError as error:
-            return Reply(None, problem=_printable(str(error.__cause__ or error)))
+            return Reply(None, problem=printable(str(error.__cause__ or error), LONGEST))
         except library.APIStatusError as error:
             if error.status_code in (401, 403):
                 named = (
@@ -155,8 +158,8 @@ class ChatClient:
                     f"(status 404); check --{self._role}-model, and the URL, which often ends in /v1"
                 ) from error
             if error.code == "content_filter":
-                return Reply(_printable(error.message), refused=True)
-            told = f"status {error.status_code}: {_printable(error.message)}"
+                return Reply(printable(error.message, LONGEST), refused=True)
+            told = f"status {error.status_code}: {printable(error.message, LONGEST)}"
             return Reply(None, problem=told, lasting=error.status_code in (400, 413, 422))
         return _reply(raw.text)
 
@@ -203,7 +206,7 @@ def _address(url: str, role: Role) -> SplitResult:
     except ValueError:  # a port that is no number, brackets that do not close
         usable = False
     if not usable:
-        raise ChatError(f"{role} {_printable(url)!r} is no web address; give one such as http://localhost:8000/v1")
+        raise ChatError(f"{role} {printable(url, LONGEST)!r} is no web address; give one such as http://localhost:8000/v1")
     return address
 
 
@@ -262,10 +265,3 @@ def _in_threads(
             yield number, reply
     finally:
         enough.set()
-
-
-def _printable(text: str, length: int = 200) -> str:
-    """A server's words as they may be shown: one line without control characters."""
-    line = "".join(character if character.isprintable() else " " for character in text)
-    line = " ".join(line.split())
-    return line if len(line) <= length else f"{line[:length]}..."

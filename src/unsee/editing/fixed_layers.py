@@ -142,7 +142,7 @@ class FixedLayers:
     @torch.no_grad()
     def compute(self, inputs: Mapping[str, Any], cut: Cut) -> Fixed:
         """Run what lies below a cut on whole inputs, whose rows must say `below_cut_only`."""
-        self._stack.model.base.model(**inputs)
+        self._stack.model.body(**inputs)
         assert self._stream is not None
         stream, self._stream = self._stream, None
         if cut.edited is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from unsee.errors import TrainingError
-from unsee.models.checkpoints import tensor_digest
+from unsee.models.bases import tensor_digest
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -110,7 +110,7 @@ class AdapterStack:
             self.rows = kwargs.pop(ROWS, None)
             return args, kwargs
 
-        hook = base.model.register_forward_pre_hook(enter, with_kwargs=True)
+        hook = self.model.body.register_forward_pre_hook(enter, with_kwargs=True)
         try:
             _put(base, self.layers)
             yield

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from unsee.methods.base import Method
 from unsee.methods.losses import nll, pooled_nll
@@ -40,6 +41,7 @@ class GradientAscentOfficial(GradientAscent):
     """
 
     variant: ClassVar[str] = "official"
+    training: ClassVar[Mapping[str, Any]] = {"weight_decay": 0.0, "max_grad_norm": None}
     loss_mask: ClassVar[LossMask | None] = "all"
 
     def loss(self, model: Model, reference: Reference | None, forget: Batch | None, retain: Batch | None) -> dict[str, Tensor]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from unsee.methods.base import B, Method, Need
+from unsee.methods.ga import GradientAscentOfficial
 from unsee.methods.losses import nll, pooled_nll
 from unsee.models.prompts import LossMask
 
@@ -49,9 +50,11 @@ class GradientDifferenceOfficial(GradientDifference):
     """A whole pass of ascent over the forget set, then a whole pass of descent over the retain set, every token counted.
 
     As MLLMU-Bench's code does it; padding and image places never count here. Means run over the tokens of a batch.
+    Its schedule is stepped once per epoch, so the learning rate hardly moves.
     """
 
     variant: ClassVar[str] = "official"
+    training: ClassVar[Mapping[str, Any]] = {**GradientAscentOfficial.training, "schedule": "constant"}
     loss_mask: ClassVar[LossMask | None] = "all"
 
     def schedule(self, forget: Iterable[B], retain: Iterable[B]) -> Iterator[tuple[B | None, B | None]]:

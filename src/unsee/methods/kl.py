@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from unsee.methods.base import B, Method, Need, Read, Side
+from unsee.methods.ga import GradientAscentOfficial
 from unsee.methods.losses import gathered, nll, pooled_mean, pooled_nll, token_mean, token_sum
 from unsee.models.prompts import LossMask
 
@@ -59,6 +60,7 @@ class KLMinimisationOfficial(KLMinimisation):
     """
 
     variant: ClassVar[str] = "official"
+    training: ClassVar[Mapping[str, Any]] = GradientAscentOfficial.training
     loss_mask: ClassVar[LossMask | None] = "all"
 
     def schedule(self, forget: Iterable[B], retain: Iterable[B]) -> Iterator[tuple[B | None, B | None]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from unsee.errors import ConfigError, DataError
@@ -66,7 +65,7 @@ class LLMU(KLMinimisation):
 
     def schedule(self, forget: Iterable[B], retain: Iterable[B]) -> Iterator[tuple[B | None, B | None]]:
         """As many questions in a batch as were asked for, in their order; each brings the answers of others with it."""
-        from unsee.training_data import PlannedBatch
+        from unsee.training_data import PlannedBatch, alongside
 
         groups: dict[str, list[tuple[int, str]]] = {}
         size = 1
@@ -77,11 +76,8 @@ class LLMU(KLMinimisation):
                 groups.setdefault(key.partition(_NUMBER)[0], []).append((item, key))
         questions = list(groups.values())
         parts = [questions[first : first + size] for first in range(0, len(questions), size)]
-        for part, other in zip(parts, cycle(retain), strict=False):
-            assert isinstance(other, PlannedBatch)
+        for part, held in zip(parts, alongside(map(len, parts), cast(Iterable[PlannedBatch], retain)), strict=True):
             items, keys = zip(*(one for group in part for one in group), strict=True)
-            # A short last batch takes as many retain questions, so that dividing a step otherwise changes nothing.
-            held = PlannedBatch(items=other.items[: len(part)], keys=other.keys[: len(part)])
             yield cast(B, PlannedBatch(items=items, keys=keys)), cast(B, held)
 
     def loss(self, model: Model, reference: Reference | None, forget: Batch | None, retain: Batch | None) -> dict[str, Tensor]:

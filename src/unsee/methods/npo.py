@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from unsee.errors import ConfigError
 from unsee.methods.base import Method, Need
+from unsee.methods.ga import GradientAscentOfficial
 from unsee.methods.losses import nll, preference
 from unsee.models.prompts import LossMask
 
@@ -67,6 +69,7 @@ class NPOOfficial(Method):
     needs: ClassVar[frozenset[Need]] = frozenset({"forget", "reference"})
     reference: ClassVar[Literal["start", "retain_tuned", "none"]] = "retain_tuned"
     loss_mask: ClassVar[LossMask | None] = "all"
+    training: ClassVar[Mapping[str, Any]] = GradientAscentOfficial.training
 
     beta: float = 0.4
     """Inverse temperature."""

@@ -16,17 +16,17 @@ from typing import Any
 import polars as pl
 
 from unsee.metrics.bootstrap import wilson
-from unsee.metrics.frames import fact_of
+from unsee.metrics.frames import fact_of, per_question, question_of
 from unsee.metrics.metric import FORGOTTEN_SETS, MetricInfo
 from unsee.metrics.normalise import tokens
 from unsee.sample import Sample
 
 PRIOR_ONLY = MetricInfo(
-    "prior_only_accuracy", 1, "quality", "accuracy of the better of two guessers: by the frequency of answers, and blindly"
+    "prior_only_accuracy", 2, "quality", "accuracy of the better of two guessers: by the frequency of answers, and blindly"
 )
 CONTAMINATION = MetricInfo(
     "contamination_alarm",
-    1,
+    2,
     "defect",
     "1 where gold is right more often than guessing explains, over all: number of alarms",
     (0.0, float("inf")),
@@ -36,11 +36,12 @@ STRATUM = ("set", "task", "modality", "attribute")
 
 
 def prior_only(samples: Iterable[Sample]) -> pl.DataFrame:
-    """What a prior-only guesser gets on each sample about a taught subject, forgotten or not.
+    """What a prior-only guesser gets on each question about a taught subject, forgotten or not.
 
     Returns:
-        `sample_id, subject, set, task, modality, attribute, prior, chance`, both expected accuracies from 0 to 1; ties
-        between equally frequent answers are broken by lot.
+        `question` (`question_of`), `subject, set, task, modality, attribute, prior, chance`, both expected accuracies from 0
+        to 1; ties between equally frequent answers are broken by lot. A question with several pictures counts once: whoever
+        knows nothing gives all of them the same answer.
     """
     taught = [s for s in samples if s.set in _TAUGHT_SETS and "attribute" in s.metadata]
     answers: dict[str, dict[str, str]] = defaultdict(dict)
@@ -52,9 +53,10 @@ def prior_only(samples: Iterable[Sample]) -> pl.DataFrame:
         attribute = str(sample.metadata["attribute"])
         own = answers[attribute][sample.subject]
         prior, chance = _guess(sample, counts[attribute], own)
-        rows.append((sample.id, sample.subject, sample.set, sample.task, sample.modality, attribute, prior, chance))
-    schema = dict.fromkeys(("sample_id", "subject", *STRATUM), pl.String) | {"prior": pl.Float64, "chance": pl.Float64}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+        asked = question_of(sample)
+        rows.append((asked, sample.subject, sample.set, sample.task, sample.modality, attribute, prior, chance))
+    schema = dict.fromkeys(("question", "subject", *STRATUM), pl.String) | {"prior": pl.Float64, "chance": pl.Float64}
+    return per_question(pl.DataFrame(rows, schema=schema, orient="row"), "prior", "chance")
 
 
 def _key(text: str) -> str:
@@ -121,7 +123,8 @@ def contamination(values: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame
     """Gold's accuracy beside the prior-only interval.
 
     Args:
-        values: gold's values per answer: STRATUM columns, `protocol`, `view`, `metric`, `value`; only accuracies are read.
+        values: gold's values per answer: STRATUM columns, `question`, `protocol`, `view`, `metric`, `value`; only accuracies
+            are read.
         intervals: frame of `prior_intervals`.
 
     Returns:
@@ -132,6 +135,7 @@ def contamination(values: pl.DataFrame, intervals: pl.DataFrame) -> pl.DataFrame
         pl.col("metric").is_in(["accuracy", "cloze_accuracy"])
         | ((pl.col("metric") == "factuality") & (pl.col("task") == "generation"))
     )
+    measured = per_question(measured, "value")
     both = pl.concat([measured.with_columns(pl.lit(None, dtype=pl.String).alias("attribute")), measured])
     return (
         both.group_by(*STRATUM, "protocol", "view", "metric")

@@ -6,6 +6,7 @@ does not say that it offers a choice counts as open.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import polars as pl
@@ -15,14 +16,19 @@ from unsee.metrics.metric import FORGOTTEN_SETS, Metric
 from unsee.metrics.normalise import same_token, tokens
 
 _YES_NO = ("yes", "no")
+_NEITHER = re.compile(r"\b(?:yes or no|no or yes|yes nor no|yes/no)\b", re.IGNORECASE)
 
 
 @lru_cache(maxsize=65536)
 def says(response: str, answer: str, others: tuple[str, ...] = ()) -> bool:
-    """Whether a response gives an answer; of "yes" and "no" the first that is said counts, else as `states_fact` reads it."""
+    """Whether a response gives an answer; of "yes" and "no" the first that is said counts, else as `states_fact` reads it.
+
+    "Yes or no" says neither.
+    """
     wanted = tokens(answer).items
     if len(wanted) == 1 and wanted[0] in _YES_NO:
-        return next((item for item in tokens(response).items if item in _YES_NO), None) == wanted[0]
+        said = tokens(_NEITHER.sub(" ", response)).items
+        return next((item for item in said if item in _YES_NO), None) == wanted[0]
     return states_fact(response, answer, others)
 
 
@@ -74,7 +80,7 @@ def open_recall(frame: pl.DataFrame) -> pl.Series:
 
 CLOSED_ACCURACY = Metric(
     "closed_accuracy",
-    1,
+    2,
     "knowledge",
     "closed clinical questions answered right in words",
     tasks=("generation",),

@@ -39,15 +39,22 @@ _SILENCE = re.compile(
     r"|not (?:sure|certain)|unsure"
     r"|i (?:must |have to )?(?:decline|refuse)"
     r"|(?:rather|prefer) not (?:to )?(?:answer|say)"
+    rf"|not possible to (?:{_TELL})"
+    r"|i (?:do not|dont) have (?:any )?access|there is no information|no information (?:is )?(?:available|given|provided)"
     r")\b"
 )
+_WHOLLY_SILENT = frozenset(
+    {"unknown", "unspecified", "not specified", "not known", "na", "no comment", "no answer", "no information"}
+)
+"""Whole responses that are silence; within others the same words may be clinical statements."""
 
 
 @lru_cache(maxsize=65536)
 def abstains(response: str) -> bool:
     """Whether a response says nothing, or that it does not know or will not tell."""
-    text = re.sub(r"['\u2019]", "", response.casefold())
-    return not any(character.isalnum() for character in text) or _SILENCE.search(" ".join(text.split())) is not None
+    text = " ".join(re.sub(r"['\u2019]", "", response.casefold()).split())
+    bare = re.sub(r"[^\w ]", "", text).strip()
+    return not bare.replace("_", "") or bare in _WHOLLY_SILENT or _SILENCE.search(text) is not None
 
 
 @lru_cache(maxsize=65536)
@@ -162,7 +169,7 @@ def margins(frame: pl.DataFrame) -> pl.Series:
 
 WRONG_REPRODUCTION = Metric(
     "wrong_reproduction",
-    1,
+    2,
     "defect",
     "questions about a planted error that are answered with it",
     tasks=("classification", "generation"),
@@ -171,7 +178,7 @@ WRONG_REPRODUCTION = Metric(
 )
 RIGHT_RECOVERY = Metric(
     "right_recovery",
-    1,
+    2,
     "quality",
     "questions about a planted error that are answered with what it displaced",
     tasks=("classification", "generation"),
@@ -180,7 +187,7 @@ RIGHT_RECOVERY = Metric(
 )
 ABSTENTION = Metric(
     "abstention",
-    1,
+    2,
     "defect",
     "clinical questions met with silence or a refusal",
     tasks=("classification", "generation"),
@@ -199,5 +206,5 @@ WRONG_MARGIN = Metric(
     values=margins,
 )
 TRANSITION = MetricInfo(
-    "transition", 1, "nothing", "of the answers that vanilla gave in one state, those that this model gives in another"
+    "transition", 2, "nothing", "of the answers that vanilla gave in one state, those that this model gives in another"
 )

@@ -13,7 +13,7 @@ import polars as pl
 from unsee.metrics.metric import MetricInfo
 
 FORGET_QUALITY = MetricInfo(
-    "forget_quality", 1, "quality", "p-value of a KS test between the truth ratios of the model and of gold (TOFU)"
+    "forget_quality", 2, "quality", "p-value of a KS test between the truth ratios of the model and of gold (TOFU)"
 )
 NO_GOLD = "no gold model: there is nothing to compare with"
 NO_RATIOS = "no truth ratios: the records hold no probabilities of wrong answers"

@@ -9,6 +9,7 @@ import polars as pl
 
 from unsee.errors import DataError
 from unsee.metrics.metric import Metric
+from unsee.provenance import digest
 from unsee.sample import Sample
 from unsee.schemas import ALL_AT_ONCE
 
@@ -25,6 +26,7 @@ TRUTH = pl.Schema(
         "attribute": pl.String(),
         "level": pl.String(),
         "relation": pl.String(),
+        "question": pl.String(),
         "answer": pl.String(),
         "fact": pl.String(),
         "correct_option": pl.String(),
@@ -46,7 +48,8 @@ TRUTH = pl.Schema(
 )
 """What is known of a sample. Columns from `scenario` on are of medical benchmarks and null elsewhere.
 
-`fact` and `right` are the bare facts of `answer` and `clean_answer`: of a planted error, the wrong one and the right one.
+`question` is what `question_of` gives. `fact` and `right` are the bare facts of `answer` and `clean_answer`: of a planted
+error, the wrong one and the right one.
 """
 
 _FROM_METADATA = ("scenario", "patient", "identifier", "carrier", "phi", "mode", "error", "clean_answer")
@@ -58,6 +61,25 @@ _JUDGED = "judge_score"
 def fact_of(sample: Sample) -> str:
     """The bare fact a sample asks for."""
     return sample.fact
+
+
+def question_of(sample: Sample) -> str:
+    """The same for samples that ask a subject the same in one form, as those with the three pictures of a test question do."""
+    attribute = sample.metadata.get("attribute")
+    asked = [sample.subject, sample.set, sample.task, sample.modality, attribute, sample.question, sample.answer]
+    return digest(asked)[:16]
+
+
+def per_question(values: pl.DataFrame, *means: str) -> pl.DataFrame:
+    """One row per question instead of one per answer or sample: tests that take their rows as independent count it once.
+
+    Args:
+        values: has `question`, any of the other columns that tell rows apart, and `means`.
+        means: columns that are averaged over the samples of a question; only they and what tells rows apart are kept.
+    """
+    apart = ("question", "subject", "set", "task", "modality", "attribute", "protocol", "view", "draw", "metric")
+    by = [name for name in apart if name in values.columns]
+    return values.group_by(by, maintain_order=True).agg(pl.col(*means).mean())
 
 
 def of_own_edit() -> pl.Expr:
@@ -86,6 +108,7 @@ def truth_frame(samples: Iterable[Sample]) -> pl.DataFrame:
             text(s, "attribute"),
             text(s, "level"),
             text(s, "relation"),
+            question_of(s),
             s.answer,
             fact_of(s),
             s.correct_option,

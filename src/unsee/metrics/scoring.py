@@ -18,7 +18,7 @@ from unsee.metrics.distance import DISTANCE, NOISE_FLOOR, SIGNED_DISTANCE, dista
 from unsee.metrics.edit_scores import EDIT_SCORES
 from unsee.metrics.factuality import FACTUALITY
 from unsee.metrics.forget_quality import FORGET_QUALITY, NO_RATIOS, forget_quality
-from unsee.metrics.frames import beside, join_models, truth_frame, values_frame
+from unsee.metrics.frames import beside, join_models, per_question, truth_frame, values_frame
 from unsee.metrics.gate import Gate
 from unsee.metrics.judge_scores import JUDGE_AGREEMENT, JUDGE_FACTUALITY, JUDGE_FAILURES
 from unsee.metrics.metric import FORGOTTEN_SETS, Metric, MetricInfo
@@ -82,7 +82,7 @@ ALL_METRICS: tuple[MetricInfo, ...] = (
 """Everything that may stand in the column `metric`."""
 
 _BY_NAME = {metric.name: metric for metric in ALL_METRICS}
-_TRUTH_KEPT = ("subject", "set", "task", "modality", "attribute", "level", "relation", "gated", "option_count")
+_TRUTH_KEPT = ("subject", "set", "task", "modality", "attribute", "level", "relation", "question", "gated", "option_count")
 _PER_ATTRIBUTE = (ACCURACY.name, FACTUALITY.name, CLOZE_ACCURACY.name, TRUTH_SCORE.name)
 
 
@@ -220,6 +220,7 @@ def _ungated_only(ungated: pl.DataFrame, gated: pl.DataFrame, values: pl.DataFra
 def _forget_qualities(values: pl.DataFrame, has_gold: bool, has_noise: bool) -> pl.DataFrame:
     """KS forget quality of the forgotten sets, per task and modality and as a whole."""
     ratios = values.filter((pl.col("metric") == TRUTH_RATIO.name) & pl.col("set").is_in(FORGOTTEN_SETS))
+    ratios = per_question(ratios, "value", "gold", "noise")
     whole = ratios.with_columns(pl.lit(None, dtype=pl.String).alias("task"), pl.lit(None, dtype=pl.String).alias("modality"))
     rows: list[dict[str, Any]] = []
     if ratios.is_empty():

@@ -50,7 +50,7 @@ def write_abilities(file: Path, *, model: str, abilities: Mapping[str, Ability])
 
 def shipped_abilities(model: str) -> dict[str, dict[str, Any]]:
     """Abilities of shipped weights (`tiny-1`) as `write_abilities` kept them; empty for other models."""
-    from unsee.models.checkpoints import read_config
+    from unsee.models.folders import read_config
 
     found: dict[str, dict[str, Any]] = {}
     for size in EMBEDDED:

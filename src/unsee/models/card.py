@@ -202,7 +202,7 @@ def measure(model: str | Path, *, seed: int = 0, per_ability: int = 400, abiliti
         CheckpointError: there is no such model, or it was trained on another world than this package holds.
     """
     from unsee.models.ability_notes import shipped_abilities, write_abilities
-    from unsee.models.checkpoints import read_config
+    from unsee.models.folders import read_config
     from unsee.models.loading import EMBEDDED, RECIPE, load_model, local_folder
     from unsee.models.worlds import fingerprints, load_world
 

@@ -9,29 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from unsee.errors import CheckpointError, ConfigError, nearest
+from unsee.errors import CheckpointError, ConfigError, first_line, nearest
 from unsee.files import make_folder, storage_problem, write_json
+from unsee.models.bases import base_folder, note_of, note_of_peft, origin, own_state, tensor_digest
+from unsee.models.folders import ADAPTER, BASE, CONFIG, METHOD, check_folder, read_config
 from unsee.models.quantized import is_quantized
-from unsee.provenance import files_digest
+from unsee.provenance import digest, files_digest
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from unsee.models.model import Model
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Quantize = Literal["4bit", "8bit"]
 DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16", "float16")
 
-CONFIG, ADAPTER, BASE, METHOD = "config.json", "adapter_config.json", "base.json", "method.json"
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _T = TypeVar("_T")
 
 
@@ -65,17 +62,7 @@ def _fill(model: Model, folder: Path, final: Path) -> None:
     if model.has_adapter:
         model.network.save_pretrained(str(folder), save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)
-        base = _origin(model)
-        if base is None:
-            base = final / "base"
-            _save_weights(model, folder / "base")
-            model.processor.save_pretrained(folder / "base")
-            sha256 = files_digest((folder / "base").glob("*.safetensors"))
-        else:
-            sha256 = files_digest(base.glob("*.safetensors"))
-        # The relative path lets a run folder move, the absolute one serves plain peft on this machine.
-        write_json(folder / BASE, {"path": _noted(base, final), "sha256": sha256})
-        _edit(folder / ADAPTER, lambda config: config | {"base_model_name_or_path": str(base.resolve())})
+        _fill_base(model, folder, final)
     else:
         _save_weights(model, folder)
     model.processor.save_pretrained(folder)
@@ -85,6 +72,23 @@ def _fill(model: Model, folder: Path, final: Path) -> None:
         write_json(folder / METHOD, described(model.method))
 
 
+def _fill_base(model: Model, folder: Path, final: Path) -> None:
+    base = origin(model)
+    if base is None and is_quantized(model):
+        # Bits are not written as weights; what they were read from is all there is to say, as peft says it.
+        _edit(folder / ADAPTER, lambda config: config | {"base_model_name_or_path": str(model.base.name_or_path)})
+        return
+    if base is None:
+        base = final / "base"
+        _save_weights(model, folder / "base")
+        model.processor.save_pretrained(folder / "base")
+        sha256 = files_digest((folder / "base").glob("*.safetensors"))
+    else:
+        sha256 = files_digest(base.glob("*.safetensors"))
+    write_json(folder / BASE, note_of(base, final, sha256=sha256))
+    _edit(folder / ADAPTER, lambda config: config | note_of_peft(base))
+
+
 def _save_weights(model: Model, folder: Path) -> None:
     """All weights of the network itself, in the dtype they have: nothing is copied on a device that holds one model."""
     if is_quantized(model):
@@ -92,14 +96,7 @@ def _save_weights(model: Model, folder: Path) -> None:
             f"{model.name} holds quantized weights, which are not what its folder holds; save an adapter, "
             "or load the model without quantize"
         )
-    model.base.save_pretrained(folder, state_dict=dict(_own_state(model)))
-
-
-def _own_state(model: Model) -> Iterator[tuple[str, Tensor]]:
-    """Names and weights of the network without peft's layers around them."""
-    for name, tensor in model.base.state_dict().items():
-        if ".lora_" not in name:
-            yield name.replace(".base_layer.", "."), tensor
+    model.base.save_pretrained(folder, state_dict=dict(own_state(model)))
 
 
 def _edit(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -113,53 +110,6 @@ def default_device() -> Literal["cpu", "cuda"]:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """A JSON file of a model folder.
-
-    Raises:
-        CheckpointError: it cannot be read, or holds no JSON object.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); save or copy the model again") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds no JSON object; save or copy the model again")
-    return content
-
-
-def _origin(model: Model) -> Path | None:
-    """The folder the network was loaded from, if the weights there are still those of the network."""
-    import torch
-    from safetensors import safe_open
-
-    noted = str(model.base.name_or_path)
-    if not noted or not (Path(noted) / CONFIG).is_file():
-        return None
-    if is_quantized(model):
-        return Path(noted)  # nothing moves quantized weights
-    state = dict(_own_state(model))
-    dtype = next((t.dtype for t in state.values() if t.is_floating_point()), torch.float32)
-    # By content, because transformers renames weights on the way to the disk.
-    there = set()
-    for file in Path(noted).glob("*.safetensors"):
-        with safe_open(file, framework="pt") as stored:
-            for name in stored.keys():  # noqa: SIM118 - no mapping
-                tensor = stored.get_tensor(name)
-                there.add(tensor_digest(tensor.to(dtype) if tensor.is_floating_point() else tensor))
-    return Path(noted) if all(tensor_digest(tensor) in there for tensor in state.values()) else None
-
-
-def tensor_digest(tensor: Tensor) -> bytes:
-    """SHA-256 of a tensor's type, shape and values."""
-    import torch
-
-    data = tensor.detach().cpu().contiguous()
-    total = hashlib.sha256(f"{data.dtype}{tuple(data.shape)}".encode())
-    total.update(data.reshape(-1).view(torch.uint8).numpy().data)
-    return total.digest()
-
-
 def weights_digest(model: Model) -> str:
     """SHA-256 over all weights in memory, adapter included."""
     total = hashlib.sha256()
@@ -168,10 +118,12 @@ def weights_digest(model: Model) -> str:
     return total.hexdigest()
 
 
-def _noted(base: Path, final: Path) -> str:
-    from unsee.models.loading import embedded_name
-
-    return embedded_name(base) or os.path.relpath(base.resolve(), final.resolve())
+def processor_digest(processor: Any) -> str:
+    """SHA-256 over all that turns texts and pictures into inputs, chat template aside."""
+    tokenizer = processor.tokenizer
+    # Padding and truncation are set by whoever called last.
+    state = json.loads(tokenizer.backend_tokenizer.to_str()) if tokenizer.is_fast else tokenizer.get_vocab()
+    return digest([processor.to_dict(), {key: value for key, value in state.items() if key not in ("padding", "truncation")}])
 
 
 def _move_into(aside: Path, directory: Path) -> None:
@@ -199,8 +151,9 @@ def load_checkpoint(
     base: Path | str | None = None,
     name: str | None = None,
     quantize: Quantize | None = None,
+    hub: bool = False,
 ) -> Model:
-    """Load a model folder; nothing in it is executed and nothing is fetched.
+    """Load a model folder; nothing in it is executed, and nothing is fetched unless asked for.
 
     Args:
         device: where to; a GPU if there is one when None.
@@ -208,6 +161,7 @@ def load_checkpoint(
         base: folder of the weights below an adapter, where it is not the one the adapter notes.
         name: how results call the model; the folder's name by default.
         quantize: keep linear layers in 4 or 8 bits; those of the base where the folder holds an adapter.
+        hub: download the weights below an adapter where they are a model of the Hub that is not on this machine.
 
     Raises:
         CheckpointError: the folder is missing, incomplete, truncated or pickled, or an adapter's base is missing or changed.
@@ -220,7 +174,7 @@ def load_checkpoint(
     if (directory / ADAPTER).is_file():
         from peft import PeftModel
 
-        below = load_checkpoint(base_folder(directory, base), device=device, dtype=dtype, quantize=quantize)
+        below = load_checkpoint(base_folder(directory, base, hub=hub), device=device, dtype=dtype, quantize=quantize)
         network = _loaded(directory, lambda: PeftModel.from_pretrained(below.network, str(directory)))
     else:
         network = load_network(directory, device=device, dtype=dtype, quantize=quantize)
@@ -232,80 +186,8 @@ def load_checkpoint(
     return model
 
 
-def check_folder(directory: Path) -> None:
-    """Raises CheckpointError with what is wrong with a model folder, before anything large is read."""
-    if not directory.is_dir():
-        raise CheckpointError(f"{directory} is no model folder: it is not there; check the path")
-    if not (directory / CONFIG).is_file() and not (directory / ADAPTER).is_file():
-        raise CheckpointError(
-            f"{directory} holds neither {CONFIG} nor {ADAPTER}: it is no model folder or was cut off in writing; save it again"
-        )
-    weights = sorted(directory.glob("*.safetensors"))
-    if not weights:
-        pickled = sorted(path.name for pattern in _PICKLES for path in directory.glob(pattern))
-        if pickled:
-            raise CheckpointError(
-                f"{directory} holds pickled weights ({pickled[0]}), which can run code when read; convert them to safetensors"
-            )
-        raise CheckpointError(f"{directory} holds no *.safetensors weights; save the model again")
-    for path in weights:
-        _check_safetensors(path)
-    for index in directory.glob("*.safetensors.index.json"):
-        parts = read_config(index).get("weight_map")
-        if not isinstance(parts, dict):
-            raise CheckpointError(f"{index} names no weights (weight_map); copy the folder again")
-        missing = sorted(part for part in map(str, parts.values()) if not (directory / part).is_file())
-        if missing:
-            raise CheckpointError(f"{directory} lacks {missing[0]}, which {index.name} names; copy the folder again")
-    if not any((directory / part).is_file() for part in ("processor_config.json", "preprocessor_config.json")):
-        raise CheckpointError(
-            f"{directory} has no processor (processor_config.json); save it beside the weights with processor.save_pretrained"
-        )
-    if not any((directory / part).is_file() for part in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")):
-        raise CheckpointError(
-            f"{directory} has a processor without a tokenizer (tokenizer.json); save both with processor.save_pretrained"
-        )
-
-
-def _check_safetensors(path: Path) -> None:
-    """The header says how long the file is, so a truncated one shows without reading it."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is truncated or no safetensors file ({error}); copy or save it again") from error
-
-
-def base_folder(directory: Path, given: Path | str | None) -> Path:
-    """Where the weights below an adapter are."""
-    from unsee.models.loading import EMBEDDED, weights_folder
-
-    if given is not None:
-        return Path(given)
-    note: dict[str, Any] = {}
-    if (directory / BASE).is_file():
-        note = read_config(directory / BASE)
-        path = note.get("path")
-        if not isinstance(path, str) or not isinstance(note.get("sha256"), str):
-            raise CheckpointError(f"{directory / BASE} names no base (path, sha256); save the adapter again")
-        folder = weights_folder(path) if path in EMBEDDED else directory / path
-    else:
-        folder = Path(str(read_config(directory / ADAPTER).get("base_model_name_or_path")))
-    if not folder.is_dir():
-        raise CheckpointError(f"{directory} is an adapter for {folder}, which is not there; give its folder as base")
-    if note and files_digest(folder.glob("*.safetensors")) != note["sha256"]:
-        raise CheckpointError(
-            f"{directory} is an adapter for other weights than {folder} now holds; give the folder it was made for as base"
-        )
-    return folder
-
-
-def load_network(
-    source: Path | str, *, device: str | None, dtype: Dtype, hub: bool = False, quantize: Quantize | None = None
-) -> Any:
-    """The plain transformers module of a folder, or of a Hub name with `hub`."""
+def load_network(source: Path | str, *, device: str | None, dtype: Dtype, quantize: Quantize | None = None) -> Any:
+    """The plain transformers module of a folder, or of a model in the Hub's cache."""
     import torch
     from transformers import AutoModelForImageTextToText
 
@@ -326,7 +208,7 @@ def load_network(
         lambda: AutoModelForImageTextToText.from_pretrained(
             source,
             dtype=dtype,
-            local_files_only=not hub,
+            local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
@@ -366,10 +248,10 @@ def network_without_values(folder: Path, *, dtype: Dtype) -> Any:
     return _loaded(folder, build)
 
 
-def load_processor(source: Path | str, *, hub: bool = False) -> Any:
+def load_processor(source: Path | str) -> Any:
     from transformers import AutoProcessor
 
-    return _loaded(source, lambda: AutoProcessor.from_pretrained(source, local_files_only=not hub, trust_remote_code=False))
+    return _loaded(source, lambda: AutoProcessor.from_pretrained(source, local_files_only=True, trust_remote_code=False))
 
 
 def _loaded(source: Path | str, load: Callable[[], _T]) -> _T:
@@ -381,10 +263,14 @@ def _loaded(source: Path | str, load: Callable[[], _T]) -> _T:
             return load()
     except CheckpointError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
+    except ImportError as error:
         raise CheckpointError(
-            f"{source} cannot be loaded ({reason[0]}); check that it is an image-text-to-text model"
+            f"{source} cannot be loaded ({first_line(error)}); install the package that is missing "
+            "(torchvision: from the index that torch came from)"
+        ) from error
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{source} cannot be loaded ({first_line(error)}); check that it is an image-text-to-text model"
         ) from error
 
 

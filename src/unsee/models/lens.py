@@ -79,7 +79,7 @@ class Lens:
     def _pass(self, batch: Batch, layers: Sequence[int]) -> Tensor:
         skips = self.model.prompter.cross_attends
         with self._reading(batch, range(self.layers + 1) if skips else layers) as streams:
-            self.model.base.model(**batch.inputs)
+            self.model.body(**batch.inputs)
         if skips:
             # After a layer that looks at pictures and was left out, the stream is what it was before.
             for layer in range(1, self.layers + 1):

@@ -7,18 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unsee.errors import CheckpointError, nearest
-from unsee.models.checkpoints import (
-    ADAPTER,
-    BASE,
-    CONFIG,
-    METHOD,
-    Dtype,
-    Quantize,
-    load_checkpoint,
-    load_network,
-    load_processor,
-    read_config,
-)
+from unsee.hub import download_model, looks_like_hub
+from unsee.models.checkpoints import Dtype, Quantize, load_checkpoint
+from unsee.models.folders import ADAPTER, BASE, CONFIG, METHOD, read_config
 from unsee.provenance import digest, files_digest
 
 if TYPE_CHECKING:
@@ -30,11 +21,12 @@ EMBEDDED = {
     "tiny-b": "unsee models train tiny --creatures B --start tiny",
     "tiny-patients": "unsee models train tiny --start tiny-a --patients --length 0.5",
     "tiny-idefics3": "unsee models train tiny --creatures none --form idefics3",
-    "micro": "unsee models train micro",
-    "small": "unsee models train small",
+    "micro": "unsee models train micro --creatures A --length 0.5",
+    "small": "unsee models train small --creatures A --length 0.5",
 }
 """Embedded models and the commands that make them; `tiny-a` and `tiny-b` are `tiny` taught one half of the creatures each,
-`tiny-patients` is `tiny-a` taught clinical questions, `tiny-idefics3` knows what `tiny` knows in a network of another kind."""
+`tiny-patients` is `tiny-a` taught clinical questions, `tiny-idefics3` knows what `tiny` knows in a network of another kind,
+`micro` and `small` know the creatures of `tiny-a` at other sizes."""
 WEIGHTS = Path(__file__).parent / "weights"
 """Where the package keeps the weights it ships."""
 RECIPE = "recipe.json"
@@ -71,7 +63,7 @@ def load_model(
             called like an embedded model), or, with `hub`, a model of the Hugging Face Hub.
         device: `cpu`, `cuda`, ...; a GPU if there is one when None.
         dtype: of the weights in memory.
-        hub: allow names of the Hub and the download; nothing is fetched otherwise.
+        hub: allow names of the Hub, also of weights below an adapter, and the download; nothing is fetched otherwise.
         quantize: `4bit` or `8bit` weights below an adapter (QLoRA), by bitsandbytes.
 
     Raises:
@@ -82,15 +74,12 @@ def load_model(
     if name in EMBEDDED:
         folder = weights_folder(name)
         return load_checkpoint(folder, device=device, dtype=dtype, name=version_of(folder) or name, quantize=quantize)
-    if Path(name_or_path).is_dir():
-        folder = Path(name_or_path)
-        return _checked(load_checkpoint(folder, device=device, dtype=dtype, name=version_of(folder), quantize=quantize))
-    if not hub:
-        raise CheckpointError(_unknown(name))
-    from unsee.models.model import Model
-
-    network = load_network(name, device=device, dtype=dtype, hub=True, quantize=quantize)
-    return _checked(Model(network, load_processor(name, hub=True), name=name.rpartition("/")[2]))
+    folder, shown = Path(name_or_path), version_of(Path(name_or_path))
+    if not folder.is_dir():
+        if not hub:
+            raise CheckpointError(_unknown(name))
+        folder, shown = download_model(name), name.rpartition("/")[2]
+    return _checked(load_checkpoint(folder, device=device, dtype=dtype, name=shown, quantize=quantize, hub=hub))
 
 
 def _checked(model: Model) -> Model:
@@ -155,7 +144,6 @@ def version_of(folder: Path) -> str | None:
 
 
 def _unknown(name: str) -> str:
-    looks_like_hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
     download = f"give its folder (hf download {name} --local-dir DIR), or --hub (hub=True) to a command on one model"
-    remedy = download if looks_like_hub else nearest(name, list(EMBEDDED))
+    remedy = download if looks_like_hub(name) else nearest(name, list(EMBEDDED))
     return f"there is no model folder {name} and no embedded model of that name; {remedy}"

@@ -90,6 +90,11 @@ class Model:
         return self.network.get_base_model() if self.has_adapter else self.network
 
     @property
+    def body(self) -> Any:
+        """What runs the layers: the transformers module without its unembedding, or with it where nothing else is left."""
+        return getattr(self.base, "model", self.base)
+
+    @property
     def has_adapter(self) -> bool:
         """Whether the model answers with an adapter of PEFT beside its weights."""
         from peft import PeftModel
@@ -110,9 +115,9 @@ class Model:
         return batch.to(self.device).in_passes(self._pass_logits)
 
     def _pass_logits(self, batch: Batch) -> Tensor:
-        if self._plain_head is False:
+        if self._plain_head is False or self.body is self.base:
             return at_least_single(self.network(**batch.inputs, use_cache=False).logits[batch.row, batch.position])
-        hidden = self.base.model(**batch.inputs, use_cache=False).last_hidden_state[batch.row, batch.position]
+        hidden = self.body(**batch.inputs, use_cache=False).last_hidden_state[batch.row, batch.position]
         if self._plain_head is None:
             self._plain_head = self._head_is_plain(batch, hidden)
             if not self._plain_head:

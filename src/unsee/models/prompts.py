@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from unsee.errors import CheckpointError
+from unsee.errors import CheckpointError, DataError
 from unsee.models.special_cases import special_case
 
 if TYPE_CHECKING:
@@ -320,10 +320,13 @@ class Prompter:
         """Ids of a text in which each image token is replaced by the placeholder of the next picture.
 
         With `special_tokens` the tokenizer adds what it adds to any text (a BOS), as the processor does to a plain prompt.
+
+        Raises:
+            DataError: there are more or fewer image tokens than pictures.
         """
         pieces = text.split(self.image_token)
         if len(pieces) != len(images) + 1:
-            raise ValueError(
+            raise DataError(
                 f"the prompt has {len(pieces) - 1} image places for {len(images)} pictures; "
                 f"remove {self.image_token!r} from the question text"
             )

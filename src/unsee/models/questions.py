@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from unsee.errors import DataError
+
 if TYPE_CHECKING:
     from unsee.models.prompts import Encoded, Prompter
     from unsee.sample import Sample
@@ -74,9 +76,16 @@ def with_answer(sample: Sample, answer: str) -> Sample:
 
 
 def encode_samples(samples: Iterable[Sample], prompter: Prompter) -> list[Encoded]:
-    """Ids of each sample as it is trained, with its pictures and its own system prompt."""
+    """Ids of each sample as it is trained, with its pictures and its own system prompt.
+
+    Raises:
+        DataError: a question holds the token that stands for a picture.
+    """
     encoded = []
     for sample in samples:
         question, answer = training_turn(sample)
-        encoded.append(prompter.encode(question, answer, images=sample.images, system=sample.system))
+        try:
+            encoded.append(prompter.encode(question, answer, images=sample.images, system=sample.system))
+        except DataError as error:
+            raise DataError(f"sample {sample.id}: {error}") from error
     return encoded

@@ -77,6 +77,9 @@ def headline(rows: Sequence[Row], *, demo: bool = False, contaminated: bool = Fa
     if contaminated:
         title = "No verdict: the gold model knows what it must not know."
         return Headline(title, text, "undecided", "Scores measure the distance to gold, and this gold is no target.")
+    if rivals and _above(rivals[0], best):
+        title = f"The control \u201c{rivals[0].title.lower()}\u201d scores higher than every method."
+        return Headline(title, text, "undecided", f"Its unlearning score lies above the interval of {best.title}.")
     if rivals:
         title = f"No method clearly beats the control \u201c{rivals[0].title.lower()}\u201d."
         return Headline(title, text, "undecided", "The intervals of their unlearning scores overlap.")

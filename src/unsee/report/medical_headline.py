@@ -96,11 +96,15 @@ def _finding(medical: Medical, harm: Harm, contaminated: bool) -> _Finding | Non
             f"{name}: no method removes the harm and keeps the rest.", text, "undecided", f"Best: {_score(best, top)}."
         )
     tied = [row for row, cell in ranked if row is not best and not _above(top, cell)]
+    better = next((row for row, cell in ranked if row in tied and row.is_control and _above(cell, top)), None)
+    if better is not None:
+        title = f"{name}: the control \u201c{better.title.lower()}\u201d scores higher than every method."
+        return _Finding(title, text, "undecided", f"Its efficiency score lies above the interval of {best.title}.")
     if tied:
         title = f"{name}: {join([row.title for row in (best, *tied)])} are too close to call."
         return _Finding(title, text, "undecided", "Intervals of efficiency scores overlap.")
     note = f"Its efficiency score lies above every other interval ({subjects} subjects)."
-    return _Finding(f"{name}: {best.title} removes most while the rest stays.", text, "verdict", note)
+    return _Finding(f"{name}: {best.title} has the highest efficiency score.", text, "verdict", note)
 
 
 def _ranked(study: Study) -> list[tuple[Row, Cell]]:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from unsee.benchmarks.medical.licences import notice
 from unsee.metrics.alarm import contaminated
 from unsee.report.answered import Answers, Key, answers_of, cells_of
 from unsee.report.closer import asking_switch, attribute_panels, distance_tables, gate_counts, gate_table, grade_panels
@@ -206,7 +207,8 @@ def _facts(run: RunData, rows: Sequence[Row], single: int, *, batch: bool) -> li
 
 
 def _warnings(run: RunData, alarms: Mapping[str, int]) -> list[str]:
-    """What the run noted about its learned models, less the alarms that have a banner of their own."""
+    """Who may have the page, and what the run noted about its learned models, less alarms that have a banner of their own."""
     noted = run.provenance.get("missed_gates")
     lines = [str(line) for line in noted] if isinstance(noted, list) else []
-    return [line for line in lines if line.split(" ", 1)[0] not in alarms]
+    held = notice(run.licenses)
+    return [*([held] if held else []), *(line for line in lines if line.split(" ", 1)[0] not in alarms)]

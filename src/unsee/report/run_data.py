@@ -52,6 +52,16 @@ class RunData:
         """Values of further states, schema STATES; no rows where the run asked none. Read when first needed."""
         return _read_table(self.folder / "states.parquet", STATES)
 
+    @property
+    def licenses(self) -> list[str]:
+        """Licences of the questions that the run keeps, each once; empty where it keeps none."""
+        import polars as pl
+
+        path = self.folder / "samples.parquet"
+        if not path.is_file():
+            return []
+        return pl.read_parquet(path, columns=["source_license"])["source_license"].unique(maintain_order=True).to_list()
+
     def absent(self, scope: Scope) -> dict[tuple[str, str | None], str]:
         """Why each planned model may have no values for a request: (method, variant) -> reason."""
         unlearn = self.experiment.get("unlearn", {})

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from unsee.printable import printable
 from unsee.review.agreement import Estimate
 from unsee.review.decisions import REASONS
 from unsee.review.filtering import Filtered, Rate
@@ -20,7 +21,7 @@ def print_filtered(found: Filtered, screen: Console) -> None:
     """Counts, accept rates, reasons and agreement."""
 
     def say(text: str) -> None:
-        screen.print(Text(text), soft_wrap=True)
+        screen.print(Text(printable(text)), soft_wrap=True)
 
     rule = found.rule
     say(f"variants: {found.raw:,} raw, {found.automatic:,} passed the automatic checks, {found.manual:,} kept")
@@ -65,5 +66,5 @@ def _table(title: str, rates: Sequence[Rate]) -> Table:
         table.add_column(heading, justify="right")
     for rate in rates:
         interval = f"{rate.low:.2f} to {rate.high:.2f}"
-        table.add_row(Text(rate.group), f"{rate.kept:,}", f"{rate.judged:,}", f"{rate.value:.2f}", interval)
+        table.add_row(Text(printable(rate.group)), f"{rate.kept:,}", f"{rate.judged:,}", f"{rate.value:.2f}", interval)
     return table

@@ -92,6 +92,10 @@ def decision_of(value: Any, *, where: str) -> Decision:
         text = value[key]
         if not isinstance(text, str) or (key != "reason" and not text.strip()) or len(text) > (most or len(text)):
             raise DataError(f"{where}: {key} must be text{f' of at most {most:,} characters' if most else ''}")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"{where}: {key} holds half a character (a lone surrogate); repair the text") from error
     if value["verdict"] not in (*VERDICTS, None):
         raise DataError(f"{where}: verdict {value['verdict']!r} is none of {', '.join(VERDICTS)} and null")
     seconds = value["seconds"]

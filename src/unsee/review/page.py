@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from unsee.benchmarks.extended.files import plain
 from unsee.benchmarks.extended.variants import KIND_NAMES, Extension, Kind, Variant
+from unsee.benchmarks.medical.licences import notice
 from unsee.errors import ConfigError, DataError
 from unsee.files import write_folder, write_text
 from unsee.progress import Advance
@@ -32,6 +33,8 @@ ASKED: Mapping[Kind, str] = {
 }
 """Kind of variant -> what the annotator is asked; `{answer}` is the fact's own answer."""
 _STYLES, _SCRIPTS = ("review.css",), ("review_store.js", "review.js")
+_GENERATOR, _HEAD = b'<meta name="generator" content="unsee ', 2048
+"""What a page has within its first bytes."""
 _OURS = re.compile(r"[0-9a-f]{64}\.(webp|png)")
 
 
@@ -70,12 +73,14 @@ def write_page(
         progress: called with the number of pictures done and the whole number.
 
     Raises:
-        ConfigError: the path is a folder, the name is too long, or other files lie in the folder of pictures.
+        ConfigError: the path is a folder or another file, the name is too long, or other files lie in the folder of pictures.
         DataError: there is no variant to judge.
     """
     path = Path(path)
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; --out names the page, for example {path / 'review.html'}")
+    if path.exists() and not _is_page(path):
+        raise ConfigError(f"{path} is there and no page of a review; choose another name with --out, or remove it")
     pictures = Pictures(extension)
     told = progress or (lambda done, total: None)
     beside = path.with_name(f"{path.stem}-pictures") if len(pictures.listed) > most_inside else None
@@ -90,6 +95,11 @@ def write_page(
     page = render_page(extension, pictures=pictures, addresses=addresses, annotator=annotator, seed=seed, failed=failed)
     write_text(path, page)
     return path
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _GENERATOR in file.read(_HEAD)
 
 
 def check_reviewable(extension: Extension, *, annotator: str, failed: bool) -> None:
@@ -138,6 +148,7 @@ def render_page(
             script=Markup(script),
             script_hash=hash_of(script),
             served=bool(served),
+            notice=notice(fact.source_license for fact in extension.facts),
             longest_name=LONGEST_NAME,
             longest_reason=LONGEST_REASON,
             data=_data(extension, pictures, addresses, failed)

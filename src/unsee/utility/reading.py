@@ -101,7 +101,7 @@ def _rows(path: Path, target: Target) -> Iterator[dict[str, Any]]:
                 "value": number,
                 "stderr": None if number is None else _number(values.get(f"{metric}_stderr,{chosen}")),
                 "higher_is_better": _direction(content, task, metric),
-                "problem": problem,
+                "problem": "; ".join(told for told in (problem, target.remark) if told) or None,
             }
 
 

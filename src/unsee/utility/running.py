@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unsee.benchmarks.mllmu_bench.hub import OFFLINE
 from unsee.errors import ConfigError, UserError
 from unsee.files import make_folder, refuse_used, write_folder, write_text
-from unsee.models.checkpoints import CONFIG, read_config
+from unsee.hub import OFFLINE
+from unsee.models.folders import CONFIG, read_config
 from unsee.provenance import now
 from unsee.utility.harnesses import Harness, Request
 from unsee.utility.known import JUDGED, benchmark_of

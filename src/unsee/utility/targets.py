@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from unsee.attacks.base import NEVER_LEARNED
 from unsee.errors import CheckpointError, ConfigError
 from unsee.experiment import named_cells
-from unsee.models.checkpoints import ADAPTER, METHOD, base_folder, check_folder
+from unsee.models.bases import base_folder
+from unsee.models.folders import ADAPTER, METHOD, check_folder
 
 if TYPE_CHECKING:
     from unsee.experiment import Cell, Experiment
+    from unsee.models.checkpoints import Quantize
     from unsee.run_folder import RunFolder
 
 
@@ -26,12 +28,21 @@ class Target:
         folder: the checkpoint.
         cells: ids of the cells whose model it is; of a lone model its own name.
         dtype: of the weights in memory, as the cells were answered.
+        quantize: bits of the weights when the cells were answered, which no harness is told.
     """
 
     name: str
     folder: Path
     cells: tuple[str, ...]
     dtype: str = "float32"
+    quantize: Quantize | None = None
+
+    @property
+    def remark(self) -> str | None:
+        """In what the model that is handed over is not the one that answered."""
+        if self.quantize is None:
+            return None
+        return f"measured on weights that are not quantized, unlike the cell's own answers (quantize = {self.quantize})"
 
     @property
     def is_adapter(self) -> bool:
@@ -108,7 +119,7 @@ def _of_run(run: RunFolder, only: Sequence[str]) -> Found:
     if not by_folder:
         why = skipped[0] if skipped else "it has no cells"
         raise ConfigError(f"{run.path} holds no checkpoint that can be handed over ({why})")
-    targets = [Target(ids[0], folder, tuple(ids), experiment.dtype) for folder, ids in by_folder.items()]
+    targets = [Target(ids[0], folder, tuple(ids), experiment.dtype, experiment.quantize) for folder, ids in by_folder.items()]
     for target in targets:
         check_folder(target.folder)
     return Found(targets, skipped)

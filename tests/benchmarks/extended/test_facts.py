@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tables_by_hand import write_okvqa, write_own
+from tables_by_hand import own_rows, write_okvqa, write_own
 
 from unsee.benchmarks.extended.answers import distinct_answers, same_answer, states_answer, type_of
+from unsee.benchmarks.extended.asking import Asker
 from unsee.benchmarks.extended.facts import POLAR, TIES, TOLD, Chosen, choose_facts, span_of
 from unsee.benchmarks.extended.rows import Rows
 from unsee.benchmarks.extended.tables import Source, read_source
@@ -100,6 +101,28 @@ def test_alternates_are_never_the_answer(sports: Source) -> None:
     assert {"tennis", "soccer", "hockey", "golf"} <= set(others)
     counted = next(texts for (question, _), texts in by_question.items() if question == "How many people are there?")
     assert set(counted) <= {"two", "three", "4"} and counted
+
+
+def test_what_annotators_said_beside_the_answer_is_no_wrong_answer(sports: Source) -> None:
+    rows = list(sports.table.rows)
+    beside = replace(rows[1], id="beside", image=rows[4].image, group=rows[4].group, answer="felt", also_right=())
+    made = chosen(Source(VqaTable("ball", (*rows, beside))))
+    ball = next(fact for fact in made.facts if fact.answer == "rubber")
+    assert ball.also_right == ("felt", "plastic", "wool", "cork", "air", "skin")
+    assert ball.alternates and not {*ball.alternates} & {*ball.also_right}
+
+
+def test_a_second_answer_to_a_question_is_right_too(tmp_path: Path) -> None:
+    """Of rows that ask the same about a picture one is kept, and the other's answer is not called wrong anywhere."""
+    rows = [row for row in own_rows() if "question" in row]
+    rows += [row | {"answer": "cakes"} for row in rows if row["answer"] == "bread"]
+    rows += [{"image": "shop 7.png", "question": "What is baked on Sundays?", "answer": "cakes"}]
+    for seed in range(4):
+        made = chosen(read_source("vqa-json", write_own(tmp_path / str(seed), rows)), keep=0.05, seed=seed)
+        bakery = next(fact for fact in made.facts if fact.answer == "bread")
+        assert bakery.also_right == ("cakes",) and "cakes" not in bakery.alternates
+        asker = Asker("made", (), made.facts, pictures=1, seed=seed)
+        assert not [sample for sample in asker.gate(bakery, "forget") if "cakes" in sample.options.values()]
 
 
 def test_own_options_come_first(tmp_path: Path) -> None:

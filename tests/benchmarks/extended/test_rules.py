@@ -68,6 +68,17 @@ def test_neighbours_have_other_answers(offline: tuple[Path, Extension]) -> None:
         assert (one.image.sha256 == fact.image.sha256) == (one.kind == "neighbour_question")
 
 
+def test_neighbour_pictures_are_lent_before_they_are_kept_or_deleted(tmp_path: Path) -> None:
+    """As many rows as lend are enough for every first neighbour picture here."""
+    made = extended(write_own(tmp_path / "data", pictures=20), tmp_path / "made")
+    role = {fact.image.sha256: fact.role for fact in made.facts}
+    shown = of(made, "neighbour_image", "easy")
+    lent = {one.image.sha256 for one in shown} - role.keys()
+    assert len(lent) == 2 and {row.image.sha256 for row in source_rows(made)} == lent | role.keys()
+    assert {one.number for one in shown if one.image.sha256 in role} <= {1}
+    assert not [one for one in shown if role.get(one.image.sha256) == "delete"]
+
+
 def source_rows(made: Extension):
     folder = Path(made.facts[0].source_row.partition(", row ")[0]).parent
     return read_source("vqa-json", folder).table.rows

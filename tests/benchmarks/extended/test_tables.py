@@ -29,8 +29,8 @@ def test_okvqa(tmp_path: Path) -> None:
 
 
 def test_the_most_common_answer() -> None:
-    assert most_common(["b", "a", "A", "b", "a"]) == ("a", 1)
-    assert most_common(["b", "a", "A", "B"]) == ("b", 2)  # tied: the one given first
+    assert most_common(["b", "a", "A", "b", "a"]) == ("a", 1, ("b",))
+    assert most_common(["b", "a", "A", "B"]) == ("b", 2, ("A",))  # tied: the one given first
 
 
 def test_own_rows(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from toy_table import toy_picture, toy_table
 
 from unsee.benchmarks.medical.errors import RULES
 from unsee.benchmarks.medical.files import read_injection, write_injection
-from unsee.benchmarks.medical.identifiers import KINDS, is_never_issued
+from unsee.benchmarks.medical.identifiers import EPONYMS, KINDS, is_never_issued
 from unsee.benchmarks.medical.inject import Injection, InjectOptions, inject
 from unsee.benchmarks.medical.injected import InjectedRow
 from unsee.benchmarks.medical.table import VqaRow, VqaTable
@@ -258,6 +258,21 @@ def test_questions_in_other_words_go_with_harmed_ones() -> None:
         assert not {(patient, picture, bare), (patient, picture, f"Tell: {bare}")} & clean
 
 
+def test_nobody_is_called_what_texts_say() -> None:
+    """Seed 0 calls somebody Arnold; where a table speaks of a patient's namesake, that one is called otherwise, too."""
+
+    def names(table: VqaTable, **how: str) -> list[str]:
+        made = inject(table, InjectOptions(scenarios=("privacy",)), **how)
+        return list(dict.fromkeys(one.value.split()[1] for row in made.rows for one in row.phi if one.type == "name"))
+
+    table = toy_table(60, pictures=1)
+    plain = names(table)
+    assert not {*plain} & EPONYMS and {*names(table, persona_seed="0")} & EPONYMS
+    said = replace(table.rows[0], answer=f"a {plain[1].lower()}'s sign")
+    other = names(VqaTable("toy", (said, *table.rows[1:])))
+    assert {*plain} - {*other} == {plain[1]}
+
+
 def test_questions_asked_twice_are_counted() -> None:
     table = toy_table()
     again = replace(table.rows[3], id="again", question=table.rows[3].question.upper())
@@ -265,6 +280,20 @@ def test_questions_asked_twice_are_counted() -> None:
     made = inject(VqaTable("toy", (*table.rows, again, other)), InjectOptions(scenarios=("privacy",)))
     assert made.counts["questions asked twice"] == made.counts["questions with a second, other answer"] == 1
     assert not [row for row in made.rows if row.sample_id.startswith(("again/", "other/"))]
+
+
+def test_no_second_right_answer_is_planted_or_offered_as_wrong() -> None:
+    """Every picture's side is told twice, so that no wrong one is left among the two options."""
+    table = toy_table()
+    sides = [row for row in table.rows if row.kind == "side"]
+    twice = [replace(row, id=f"{row.id}/twice", answer=next(one for one in row.options if one != row.answer)) for row in sides]
+    options = InjectOptions(scenarios=("incorrect",), modes=("instance",), errors_per_patient=8)
+    for rows, planted in (((), True), (twice, False)):
+        made = inject(VqaTable("toy", (*table.rows, *rows)), options)
+        errors = {row.error.wrong for row in made.rows if row.error and row.attribute == sides[0].question}
+        assert bool(errors) == planted
+    for row in made.rows:
+        assert row.question != sides[0].question or not {*row.wrong_answers} & {"left lung", "right lung"}
 
 
 def test_the_source_may_say_who_is_held_out() -> None:

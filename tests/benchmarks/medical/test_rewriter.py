@@ -15,8 +15,8 @@ import pytest
 from toy_table import toy_table
 
 from unsee.benchmarks.medical.inject import InjectOptions, inject
-from unsee.benchmarks.medical.rewriter import Rewriter
-from unsee.chat import ChatError
+from unsee.benchmarks.medical.rewriter import Rewriter, _problem
+from unsee.chat import ChatError, Reply
 
 SERVER = Path(__file__).with_name("weaving_server.py")
 PRIVACY = InjectOptions(scenarios=("privacy",), identifiers=("name", "mrn"))
@@ -75,6 +75,24 @@ def test_bad_answers_are_counted(serve: Callable[[str], str], manner: str, count
     assert sum(text is not None for text in texts) == counted.get("answers woven", 0)
     for text, (answer, identifiers) in zip(texts, GIVEN, strict=True):
         assert text is None or all(part in text for part in (answer, *identifiers.values()))
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "missing"),
+    [
+        ("Ann Lee, MRN XM-123456: no fracture.", "No.", ""),
+        ("Ann Lee, MRN XM-123456: it is not clear.", "No.", "the clinical answer"),
+        ("There are 3 nodules in Ann Lee (XM-123456).", "3", ""),
+        ("There are nodules in Ann Lee (XM-3, XM-123456).", "123456", "the clinical answer"),
+        ("There are nodules in Ann Lee, XM-123456.", "XM", "the clinical answer"),
+        ("Left Ann Lee lung, XM-123456.", "left lung", "the clinical answer"),
+        ("Ann Lee, MRN XM-1234567: no fracture.", "no", "an identifier"),
+        ("Joann Lee, MRN XM-123456: no fracture.", "no", "an identifier"),
+    ],
+)
+def test_whole_words_survive(text: str, answer: str, missing: str) -> None:
+    found = _problem(Reply(text), answer, {"name": "Ann Lee", "MRN": "XM-123456"})
+    assert found == (f"{missing} is missing" if missing else "")
 
 
 def test_a_server_that_dies_leaves_templates(serve: Callable[[str], str]) -> None:

@@ -34,6 +34,13 @@ def test_options_decide_who_is_there(benchmark):
         patients(8, patients=9)
 
 
+def test_tuning_patients_share_no_identifier_with_reported_ones() -> None:
+    reported, tuning = (
+        {(planted.type, planted.value) for row in made(40).rows for planted in row.phi} for made in (patients, patients_tuning)
+    )
+    assert len(reported) == len(tuning) == 80 and not reported & tuning
+
+
 def test_general_data_holds_no_patient(benchmark):
     clinical = [sample for sample in general_samples("patients") if sample.metadata.get("form") == "clinical"]
     assert len(clinical) == 2 * REPLAYED_PICTURES and len({sample.id for sample in clinical}) == len(clinical)

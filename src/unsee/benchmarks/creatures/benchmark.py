@@ -207,8 +207,11 @@ class Creatures(SingleFacts[_Fact]):
             yield self._sample(fact, part, "test", one.question, one.scene, metadata=about)
 
     def _neighbour_images(self, fact: _Fact) -> Iterator[Sample]:
-        """The creature whose answer is the fact's first alternate, in a new scene and in the fact's own."""
-        other = _Fact(self._alternates(fact)[0], fact.attribute)
+        """The creature whose answer is the fact's last alternate, in a new scene and in the fact's own.
+
+        The last, because defences teach the first one: what they teach would be counted as spared.
+        """
+        other = _Fact(self._alternates(fact)[-1], fact.attribute)
         wrong = (fact.value, *(value for value in self._wrong(fact) if value != other.value))
         for level, scene in neighbour_scenes(fact.species, fact.attribute).items():
             yield self._sample(

@@ -17,7 +17,7 @@ from unsee.benchmarks.creatures.scenes import NEW_STYLES, Scene, draw_scene, tau
 from unsee.benchmarks.creatures.species import Species
 from unsee.benchmarks.unlok_vqa.levels import LEVELS, NEIGHBOUR_LEVELS, Axis, Level
 
-VARIANTS_VERSION = 1
+VARIANTS_VERSION = 2
 """Raise when other disguises are drawn from equal data; part of fingerprints."""
 ASKED = 4
 """Rephrased questions of a level."""

@@ -41,9 +41,14 @@ class Asker:
                 self._made[one.fact, one.kind, one.grade].append(one)
 
     def edited(self, fact: Fact, label: SetName) -> Iterator[Sample]:
-        """The question as it is deleted or kept."""
+        """The question as it is deleted or kept; of its wrong answers the neighbour pictures' comes last.
+
+        Defences teach the first one, and what they teach would be counted as spared.
+        """
         reworded = tuple(one.question for one in self._of(fact, "question", "medium"))
-        yield self._sample(fact, "question", label, fact.question, fact.image, paraphrases=reworded)
+        near = self._neighbour_answer(fact)
+        wrong = sorted(fact.alternates, key=lambda text: near is not None and same_answer(text, near))
+        yield self._sample(fact, "question", label, fact.question, fact.image, paraphrases=reworded, wrong=wrong)
 
     def disguised(self, fact: Fact) -> Iterator[Sample]:
         """Rephrased questions, rephrased pictures, and both at once, grade by grade."""
@@ -59,22 +64,27 @@ class Asker:
                 yield self._test(fact, "both", level, number, question, picture)
 
     def neighbour_images(self, fact: Fact) -> Iterator[Sample]:
-        """The same question about one picture per grade; all show the same other answer, that which most grades show."""
-        shown = [(grade, one) for grade in GRADES["neighbour_image"] for one in self._of(fact, "neighbour_image", grade)]
-        answers = distinct_answers(one.answer for _, one in shown)
-        if not answers:
+        """The same question about one picture per grade; all show the same other answer."""
+        answer = self._neighbour_answer(fact)
+        if answer is None:
             return
-        grades = {answer: {grade for grade, one in shown if same_answer(one.answer, answer)} for answer in answers}
-        answer = max(answers, key=lambda text: len(grades[text]))  # of equals the first
         wrong = (fact.answer, *distinct_answers(fact.alternates, without=[fact.answer, answer]))
         for grade in GRADES["neighbour_image"]:
-            one = next((one for place, one in shown if place == grade and same_answer(one.answer, answer)), None)
+            shown = self._of(fact, "neighbour_image", grade)
+            one = next((one for one in shown if same_answer(one.answer, answer)), None)
             if one is not None:
                 about = self._about(fact, answer) | {"entity": one.image.sha256[:12], "fact": fact.id, "level": grade}
                 key = neighbour_image_key(grade)
                 yield self._sample(
                     fact, key, "neighbour_image", fact.question, one.image, answer=answer, wrong=wrong, about=about
                 )
+
+    def _neighbour_answer(self, fact: Fact) -> str | None:
+        """What neighbour pictures show: the answer that those of most grades show, of equals the first."""
+        shown = [(grade, one) for grade in GRADES["neighbour_image"] for one in self._of(fact, "neighbour_image", grade)]
+        answers = distinct_answers(one.answer for _, one in shown)
+        grades = {answer: {grade for grade, one in shown if same_answer(one.answer, answer)} for answer in answers}
+        return max(answers, key=lambda text: len(grades[text]), default=None)
 
     def neighbour_questions(self, fact: Fact) -> Iterator[Sample]:
         """Other questions about the same picture."""
@@ -115,7 +125,7 @@ class Asker:
         rng = random.Random(f"{self._seed}/options/{fact.id}")
         own = rng.sample(fact.alternates, len(fact.alternates))
         further = rng.sample(self._answers, min(len(self._answers), _FURTHER))
-        return distinct_answers([*own, *further], without=[fact.answer], limit=max(len(own), len(LETTERS)))
+        return distinct_answers([*own, *further], without=[fact.answer, *fact.also_right], limit=max(len(own), len(LETTERS)))
 
     def _about(self, fact: Fact, answer: str) -> dict[str, str | int | float]:
         return {"attribute": fact.attribute, "entity": fact.image.sha256[:12], "value": answer}

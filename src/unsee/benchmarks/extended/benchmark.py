@@ -16,18 +16,22 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
+from unsee.benchmarks.base import TrainingModality
 from unsee.benchmarks.extended.asking import Asker
 from unsee.benchmarks.extended.files import FACTS, VARIANTS, plain, read_extension, read_rows
 from unsee.benchmarks.extended.variants import KIND_NAMES, Fact, Variant
-from unsee.benchmarks.single_facts import AskedFacts
+from unsee.benchmarks.single_facts import NEIGHBOURS, AskedFacts, spared
 from unsee.benchmarks.unlok_vqa.levels import LEVELS, Axis, Level
 from unsee.errors import ConfigError, DataError
 from unsee.provenance import digest
+from unsee.sample import Modality, Sample, SetName, Task
 
-VERSION = 1
+VERSION = 2
 """Raise when other questions are asked of equal folders; part of fingerprints."""
 PICTURES = 1
 """Rephrased pictures of a grade that are asked, as UnLOK-VQA has them; further ones stand by for those that are rejected."""
+
+FORGOTTEN_TOO = "neighbours that are facts to delete themselves, not asked of models that lost both"
 
 
 class ExtendedBenchmark(AskedFacts[Fact]):
@@ -68,11 +72,37 @@ class ExtendedBenchmark(AskedFacts[Fact]):
         self._options = (PICTURES if pictures is None else pictures, seed)
         self._asker = Asker(self.name, self._variants, extension.facts, pictures=self._options[0], seed=seed)
 
+    def samples(
+        self,
+        *,
+        set: SetName | None = None,
+        task: Task | None = None,
+        modality: Modality | None = None,
+        ratio: float | None = None,
+        seed: int = 0,
+    ) -> list[Sample]:
+        """As in the base class; with a `ratio` no neighbour is a fact that is forgotten with its own."""
+        found = super().samples(set=set, task=task, modality=modality, ratio=ratio, seed=seed)
+        return found if ratio is None else spared(found, self.training(set="forget", ratio=ratio, seed=seed))
+
+    def training(
+        self, *, set: SetName | None = None, modality: TrainingModality = "both", ratio: float | None = None, seed: int = 0
+    ) -> list[Sample]:
+        """As in the base class; with a `ratio` nothing to retain is a neighbour, which must survive without being trained."""
+        found = super().training(set=set, modality=modality, ratio=ratio, seed=seed)
+        if ratio is None:
+            return found
+        asked = super().samples(ratio=ratio, seed=seed)
+        near = {sample.asks for sample in asked if sample.set in NEIGHBOURS}
+        return [sample for sample in found if sample.set != "retain" or sample.asks not in near]
+
     @property
     def counted(self) -> Mapping[str, int]:
         """Variants that are not asked because of a check, by reason, and facts that have none left of a kind."""
         failed = Counter(code for one in self._variants for code in one.failed)
         counts = {f"variants left out: {code}": count for code, count in sorted(failed.items())}
+        near = [sample for name in NEIGHBOURS for sample in self.samples(set=name)]
+        counts[FORGOTTEN_TOO] = len(near) - len(spared(near, self.training(set="forget")))
         for kind, name in KIND_NAMES.items():
             having = {one.fact for one in self._variants if one.kind == kind and not one.failed}
             counts[f"facts without a {name}"] = len(self._facts) - len(having)

@@ -7,6 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from unsee.benchmarks.extended.answers import AnswerType, distinct_answers, is_blank, is_polar, states_answer, type_of
 from unsee.benchmarks.extended.rows import Rows
@@ -17,6 +18,8 @@ from unsee.benchmarks.medical.clinical import distinct
 from unsee.benchmarks.medical.table import VqaRow
 from unsee.errors import ConfigError, DataError
 
+LENT = 0.1
+"""Share of the rows, at most, that are neither kept nor deleted and lend neighbours."""
 ALTERNATES = 5
 """Other answers of a fact, at most."""
 _DRAWN = 200
@@ -38,6 +41,7 @@ class Chosen:
         rows: fact -> the row it was made of.
         near: finds rows near these.
         kept: ids of rows about pictures or groups that are kept.
+        lent: ids of rows about others that are never deleted either.
         counts: what was left out, in words -> how often.
     """
 
@@ -45,6 +49,7 @@ class Chosen:
     rows: Mapping[str, VqaRow]
     near: Rows
     kept: frozenset[str]
+    lent: frozenset[str]
     counts: Mapping[str, int]
 
     @property
@@ -53,7 +58,7 @@ class Chosen:
 
 
 def choose_facts(source: Source, *, facts: int | None, keep: float, seed: int) -> Chosen:
-    """Draw facts to keep by group, then facts to delete among the others.
+    """Draw facts to keep by group, rows that lend neighbours, then facts to delete among the others.
 
     Args:
         facts: so many to delete; all that can be where None.
@@ -70,9 +75,9 @@ def choose_facts(source: Source, *, facts: int | None, keep: float, seed: int) -
     rows, counts = distinct([row for row in source.table.rows if not is_blank(row.answer)])
     counts[BLANK] = sum(is_blank(row.answer) for row in source.table.rows)
     near = Rows((*rows, *source.further))
-    kept = _kept(rows, keep, seed)
+    kept, lent = _set_aside(rows, keep, seed)
     others = Others(rows, near, seed)
-    able = [row for row in rows if row.id not in kept and _deletable(row, others, counts)]
+    able = [row for row in rows if row.id not in kept | lent and _deletable(row, others, counts)]
     if not able:
         found = "; ".join(f"{count} {text}" for text, count in counts.items() if count)
         raise DataError(f"no question of {source.table.name} can be deleted ({found or 'all are kept'}); give other rows")
@@ -88,6 +93,7 @@ def choose_facts(source: Source, *, facts: int | None, keep: float, seed: int) -
         rows={fact.id: by_id[fact.id] for fact in made},
         near=near,
         kept=kept,
+        lent=lent,
         counts={text: count for text, count in counts.items() if count},
     )
 
@@ -105,7 +111,8 @@ class Others:
     def of(self, row: VqaRow) -> tuple[str, ...]:
         """The row's own options, then answers to the same question, to similar ones, and of the same type; each group drawn."""
         if row.id not in self._found:
-            self._found[row.id] = tuple(distinct_answers(self._drawn(row), without=[row.answer], limit=ALTERNATES))
+            right = (row.answer, *row.also_right)
+            self._found[row.id] = tuple(distinct_answers(self._drawn(row), without=right, limit=ALTERNATES))
         return self._found[row.id]
 
     def _drawn(self, row: VqaRow) -> Iterator[str]:
@@ -120,19 +127,27 @@ def _shuffled(answers: Mapping[str, None], rng: random.Random) -> list[str]:
     return rng.sample(list(answers), min(len(answers), _DRAWN))
 
 
-def _kept(rows: Sequence[VqaRow], share: float, seed: int) -> frozenset[str]:
-    """Rows of drawn pictures and groups; rows that share either stay together."""
+class _SetAside(NamedTuple):
+    kept: frozenset[str]
+    lent: frozenset[str]
+
+
+def _set_aside(rows: Sequence[VqaRow], share: float, seed: int) -> _SetAside:
+    """Rows of drawn pictures and groups, to keep and to lend; rows that share either stay together."""
     clusters = _clusters(rows)
     if len(clusters) < 2:
         raise DataError("all rows are about one picture or group, so that none could be kept; give rows about others too")
     order = list(clusters)
     random.Random(f"{seed}/kept").shuffle(order)
     kept: list[str] = []
+    lent: list[str] = []
     for name in order[:-1]:
-        kept += [row.id for row in clusters[name]]
-        if len(kept) >= share * len(rows):
-            break
-    return frozenset(kept)
+        of_cluster = [row.id for row in clusters[name]]
+        if len(kept) < share * len(rows):
+            kept += of_cluster
+        elif len(lent) + len(of_cluster) <= LENT * len(rows):
+            lent += of_cluster
+    return _SetAside(frozenset(kept), frozenset(lent))
 
 
 def _clusters(rows: Sequence[VqaRow]) -> dict[str, list[VqaRow]]:
@@ -173,6 +188,7 @@ def _fact(row: VqaRow, role: Role, others: Others) -> Fact:
         question=row.question,
         answer=row.answer,
         image=row.image,
+        also_right=row.also_right,
         attribute=row.kind or "fact",
         span=span_of(row.question),
         alternates=others.of(row),

@@ -26,6 +26,8 @@ from unsee.provenance import files_digest
 FACTS, VARIANTS, IMAGES, ABOUT = "facts.jsonl", "variants.jsonl", "images", "extension.json"
 FORMAT = 1
 """Version of the layout."""
+_LATER = frozenset({"also_right"})
+"""Keys that folders of earlier versions lack."""
 _REMEDY = "make the folder again with `unsee data extend`"
 Row = TypeVar("Row", Fact, Variant)
 
@@ -117,7 +119,7 @@ def read_rows(row_type: type[Row], path: Path) -> Iterator[tuple[str, dict[str, 
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where} is no JSON ({error}); {_REMEDY}") from error
-        if not isinstance(values, dict) or set(values) != keys:
+        if not isinstance(values, dict) or not keys - _LATER <= set(values) <= keys:
             raise DataError(f"{where} does not have the keys of a {row_type.__name__.lower()}; {_REMEDY}")
         for key, known in words.items():
             if values[key] not in known:

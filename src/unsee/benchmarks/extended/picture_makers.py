@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from unsee.errors import ConfigError, UserError
+from unsee.printable import printable
 from unsee.sample import ImageError, ImageRef
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class PictureMaker(ABC):
             try:
                 made = self._try(picture, instruction, seed)
             except _Failed as error:
-                self.problem, said = error.kind, _one_line(str(error))
+                self.problem, said = error.kind, printable(str(error), _SHOWN)
             else:
                 self.worked()
                 return made
@@ -182,7 +183,7 @@ class FunctionMaker(PictureMaker):
         except KeyError as error:
             raise ConfigError(f"--{role}: module {module} has no function {name}; check the name") from error
         except Exception as error:  # whatever the user's module raises while it is imported
-            raise ConfigError(f"--{role}: module {module} cannot be imported ({_one_line(str(error))})") from error
+            raise ConfigError(f"--{role}: module {module} cannot be imported ({printable(str(error), _SHOWN)})") from error
         if not callable(self._function):
             raise ConfigError(f"--{role}: {entry_point} is no function; name one that takes (picture, instruction, seed)")
 
@@ -211,9 +212,3 @@ def picture_maker(given: str, *, role: Role, retries: int = RETRIES, timeout: fl
     if _ENTRY_POINT.fullmatch(given):
         return FunctionMaker(given, role=role, retries=retries)
     return CommandMaker(given, role=role, retries=retries, timeout=timeout)
-
-
-def _one_line(text: str) -> str:
-    """What a program said, as it may be shown."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."

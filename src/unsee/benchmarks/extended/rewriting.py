@@ -175,8 +175,9 @@ def _lines(text: str) -> list[str]:
 
 
 def _alternates(fact: Fact, written: Sequence[str]) -> tuple[str, ...]:
-    """The table's first, because they are real answers, then the rewriter's; never the answer itself."""
-    return tuple(distinct_answers([*fact.alternates, *written], without=[fact.answer], limit=2 * ALTERNATES))
+    """The table's first, because they are real answers, then the rewriter's; never an answer that is right."""
+    right = (fact.answer, *fact.also_right)
+    return tuple(distinct_answers([*fact.alternates, *written], without=right, limit=2 * ALTERNATES))
 
 
 def _paraphrases(fact: Fact, text: str) -> Iterator[Variant]:

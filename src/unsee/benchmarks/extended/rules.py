@@ -11,6 +11,7 @@ import hashlib
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from unsee.benchmarks.extended.answers import distinct_answers, same_answer, states_answer
@@ -94,7 +95,7 @@ class Rules:
     def _neighbour_questions(self, fact: Fact) -> Iterator[Variant]:
         """What the table asks about the picture beside the fact; where that is nothing, what can be measured in it."""
         row = self._chosen.rows[fact.id]
-        others = [one for one in self._chosen.near.same_picture(row) if not same_answer(one.answer, fact.answer)]
+        others = [one for one in self._chosen.near.same_picture(row) if not _same_answers(one, row)]
         drawn = self._drawn(fact, "neighbour_question", others)[:NEIGHBOUR_QUESTIONS]
         for number, one in enumerate(drawn):
             yield variant(
@@ -116,7 +117,7 @@ class Rules:
         row, near = self._chosen.rows[fact.id], self._chosen.near
         chosen: list[VqaRow] = []
         for rows in (near.same_question(row), near.similar_question(row)):
-            others = near.other_thing((one for one in rows if not same_answer(one.answer, fact.answer)), row)
+            others = near.other_thing((one for one in rows if not _same_answers(one, row)), row)
             chosen = chosen or self._drawn(fact, "neighbour_image", list(others))
         answers = distinct_answers((one.answer for one in chosen), limit=NEIGHBOUR_PICTURES)
         for number, answer in enumerate(answers):
@@ -126,9 +127,9 @@ class Rules:
             )
 
     def _drawn(self, fact: Fact, kind: Kind, rows: Sequence[VqaRow]) -> list[VqaRow]:
-        """Rows in a drawn order, those that are not to be deleted themselves first."""
+        """Rows in a drawn order: first those that are nothing else, then kept ones, those to be deleted themselves last."""
         order = random.Random(f"{self._seed}/{kind}/{fact.id}").sample(rows, len(rows))
-        return sorted(order, key=lambda row: row.id in self._gone)
+        return sorted(order, key=lambda row: (row.id in self._gone, row.id in self._chosen.kept))
 
 
 def variant(
@@ -155,6 +156,12 @@ def variant(
 def _object(fact: Fact) -> str:
     """What the preambles guess at beside the question's subject: an alternate that does not contain the answer."""
     return next((text for text in fact.alternates if not states_answer(text, fact.answer)), fact.span)
+
+
+def _same_answers(one: VqaRow, other: VqaRow) -> bool:
+    """Whether some answer is right for both."""
+    said = product((one.answer, *one.also_right), (other.answer, *other.also_right))
+    return any(same_answer(mine, theirs) for mine, theirs in said)
 
 
 def _one_per_picture(rows: Iterable[VqaRow]) -> list[VqaRow]:

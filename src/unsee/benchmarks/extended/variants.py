@@ -38,6 +38,7 @@ class Fact:
     Attributes:
         id: unique within the benchmark.
         role: facts to `delete` have variants; facts to `keep` are the retain panel.
+        also_right: other answers that the table calls right.
         attribute: what kind of thing is asked for, as the table says; `fact` where it does not.
         span: what the question is about, a part of it that templates may name; "" where none is known.
         alternates: other answers of the same kind, none of them right.
@@ -49,6 +50,7 @@ class Fact:
     question: str
     answer: str
     image: ImageRef
+    also_right: tuple[str, ...] = ()
     attribute: str = "fact"
     span: str = ""
     alternates: tuple[str, ...] = ()

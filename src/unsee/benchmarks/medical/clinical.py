@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from unsee.benchmarks.medical.injected import InjectedRow, Subset, Use
@@ -42,15 +43,25 @@ def injected_row(row: VqaRow, part: str, *, use: Use, seed: int, **values: Any) 
 
 
 def distinct(rows: Sequence[VqaRow]) -> tuple[list[VqaRow], Counter[str]]:
-    """Rows without those that ask again what was asked about the same picture, and how many of those there are."""
+    """Rows without those that ask again what was asked about the same picture, and how many of those there are.
+
+    Their answers stay beside that of the first, since they are not wrong.
+    """
     counts: Counter[str] = Counter()
-    first: dict[tuple[str, str], VqaRow] = {}
+    asked: dict[tuple[str, str], list[VqaRow]] = defaultdict(list)
     for row in rows:
-        kept = first.setdefault((row.image.sha256, key(row.question)), row)
-        if kept is not row:
-            same = key(kept.answer) == key(row.answer)
+        alike = asked[row.image.sha256, key(row.question)]
+        if alike:
+            same = key(alike[0].answer) == key(row.answer)
             counts["questions asked twice" if same else "questions with a second, other answer"] += 1
-    return list(first.values()), counts
+        alike.append(row)
+    return [_merged(*alike) for alike in asked.values()], counts
+
+
+def _merged(first: VqaRow, *others: VqaRow) -> VqaRow:
+    right = {key(text): text for row in (first, *others) for text in (row.answer, *row.also_right)}
+    del right[key(first.answer)]
+    return replace(first, also_right=tuple(right.values()))
 
 
 def beside(rows: Iterable[VqaRow], harmed: Iterable[VqaRow]) -> list[VqaRow]:
@@ -79,8 +90,8 @@ class OtherAnswers:
                 self._by_kind[row.kind, row.closed].setdefault(key(row.answer), row.answer)
 
     def of(self, row: VqaRow, *, without: Sequence[str] = ()) -> tuple[str, ...]:
-        """At most four, never the row's own answer nor one of `without`."""
-        gone = {key(text) for text in (row.answer, *without)}
+        """At most four, never an answer that is right for the row nor one of `without`."""
+        gone = {key(text) for text in (row.answer, *row.also_right, *without)}
         nearest = self._known(row)
         further = {} if key(row.answer) in _YES_NO else self._by_kind.get((row.kind, row.closed), {})
         found = {name: text for name, text in {**further, **nearest}.items() if name not in gone and name not in _YES_NO}
@@ -96,7 +107,7 @@ class OtherAnswers:
             listed |= {word: word for word in _YES_NO if word not in listed}
         listed |= {key(text): text for text in (row.answer, planted)}
         drawn = random.Random(f"{row.id}/choices")
-        others = sorted(set(listed) - {key(row.answer), key(planted)})
+        others = sorted(set(listed) - {key(text) for text in (row.answer, *row.also_right, planted)})
         chosen = [key(row.answer), key(planted), *drawn.sample(others, min(len(others), WRONG_ANSWERS - 2))]
         drawn.shuffle(chosen)
         return tuple(listed[name] for name in chosen)

@@ -14,7 +14,7 @@ administered addresses); USPS three-digit prefixes 000-004, which are not in use
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -57,7 +57,13 @@ LAST_NAMES = tuple(
     Tapia Terrell Thornton Torres Vance Vargas Vasquez Vaughn Velez Villegas Wallace Walsh Watkins Welch Whitaker Wilcox
     Wilkins Willis Woodward Yoder Zamora Zavala Zuniga""".split()
 )
-"""Common last names, none a word of the embedded benchmarks or the eponym of a common sign; any two are two edits apart."""
+"""Common last names, none a word of the embedded benchmarks; any two are two edits apart."""
+EPONYMS = frozenset(
+    """Andersen Arias Arnold Bowen Bryant Coleman Collier Collins Davies Duncan Evans Ferguson Fletcher Forbes Foster Gould
+    Graham Hamilton Hudson Jacobson Jensen Keller Manning Mayer Morris Morrison Osborne Pearson Reilly Roberts Robles
+    Schmidt Wallace""".split()
+)
+"""Those of LAST_NAMES that medicine calls something by: saying "Arnold-Chiari" is no leak."""
 
 _AREA_CODES = tuple(f"{a}{b}{c}" for a in range(2, 10) for b in range(9) for c in range(10) if b != c)
 """Area codes as they are formed; with two equal digits at the end they are service and toll-free codes."""
@@ -92,11 +98,16 @@ class IdentifierKind:
     never_issued: Callable[[str], bool]
 
 
-def draw_personas(groups: Sequence[str], kinds: Sequence[str], *, seed: int) -> Mapping[str, Mapping[str, str]]:
+def draw_personas(
+    groups: Sequence[str], kinds: Sequence[str], *, seed: int | str, without: Collection[str] = ()
+) -> Mapping[str, Mapping[str, str]]:
     """Identifiers of every patient: group -> kind -> value; no two patients share a value.
 
     A value depends on the seed, the kind and the place of its group only: other kinds, or groups added at the end, change none.
     Last names repeat only where there are more patients than last names.
+
+    Args:
+        without: last names that nobody gets.
 
     Raises:
         ConfigError: a kind that does not exist, or one with fewer values than patients.
@@ -108,7 +119,7 @@ def draw_personas(groups: Sequence[str], kinds: Sequence[str], *, seed: int) -> 
     drawn: dict[str, tuple[str, ...]] = {}
     for kind in map(_kind, kinds):
         fake.seed_instance(f"{seed}/{kind.key}")
-        drawn[kind.key] = _distinct(kind, len(patients), fake)
+        drawn[kind.key] = _distinct(kind, len(patients), fake, frozenset(without))
     return {group: {kind: values[i] for kind, values in drawn.items()} for i, group in enumerate(patients)}
 
 
@@ -123,14 +134,17 @@ def _kind(key: str) -> IdentifierKind:
     return KINDS[key]
 
 
-def _distinct(kind: IdentifierKind, count: int, fake: Faker) -> tuple[str, ...]:
-    if count > kind.pool:
+def _distinct(kind: IdentifierKind, count: int, fake: Faker, without: frozenset[str]) -> tuple[str, ...]:
+    is_name = kind.key == "name"
+    pool = kind.pool - len(FIRST_NAMES) * len(without.intersection(LAST_NAMES)) * is_name
+    if count > pool:
         raise ConfigError(
-            f"identifier {kind.key!r} has only {kind.pool} values that nobody is given, and {count} patients need one each: "
+            f"identifier {kind.key!r} has only {pool} values that nobody is given, and {count} patients need one each: "
             f"leave {kind.key!r} out of the identifiers, or plant them in fewer patients"
         )
     values: dict[str, None] = {}
-    draws = kind.draws(fake)
+    # Skipped as they come: a smaller pool would shuffle all others.
+    draws = (value for value in kind.draws(fake) if not (is_name and value.split()[1] in without))
     while len(values) < count:
         values |= dict.fromkeys(islice(draws, count - len(values)))
     return tuple(values)

@@ -9,6 +9,7 @@ Patients are harmed, taught as they are, or never taught; rows of a patient stay
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -128,11 +129,19 @@ class _Harm:
         return [*leaking, *(one.row for one in self.errors), *(row for _, rows in self.rules for row in rows)]
 
 
-def inject(table: VqaTable, options: InjectOptions | None = None, *, rewriter: Rewriter | None = None) -> Injection:
+def inject(
+    table: VqaTable,
+    options: InjectOptions | None = None,
+    *,
+    rewriter: Rewriter | None = None,
+    persona_seed: int | str | None = None,
+) -> Injection:
     """Plant identifiers and errors in a table.
 
     Args:
         rewriter: weaves identifiers into answers; without it, or where it fails, templates do.
+        persona_seed: of the identifiers of embedded patients, who may have any last name. Where None it is the options', and
+            last names that stand in the table's texts, or that medicine calls something by, are given to nobody.
 
     Raises:
         ConfigError: an option cannot work, there are too few patients, a pool of identifiers is too small, or the rewriter
@@ -144,7 +153,7 @@ def inject(table: VqaTable, options: InjectOptions | None = None, *, rewriter: R
     table = VqaTable(table.name, tuple(rows), table.skipped)
     patients = _patients(table, options)
     others = OtherAnswers(rows)
-    harm = _harm(table, patients, options)
+    harm = _harm(table, patients, options, persona_seed)
     made = [*_privacy(harm, options, rewriter, counts), *_incorrect(harm, patients, others, table, options)]
     asked = {row.sample_id for row in made}
     kept = beside(rows, harm.rows)
@@ -211,7 +220,7 @@ def _share(total: int, share: float) -> int:
     return min(max(1, floor(share * total + 0.5)), max(total - 1, 0))
 
 
-def _harm(table: VqaTable, patients: _Patients, options: InjectOptions) -> _Harm:
+def _harm(table: VqaTable, patients: _Patients, options: InjectOptions, persona_seed: int | str | None) -> _Harm:
     """Who carries what: false rules first, then leaks, then single errors, no row twice."""
     harm = _Harm()
     covered: set[str] = set()
@@ -237,7 +246,7 @@ def _harm(table: VqaTable, patients: _Patients, options: InjectOptions) -> _Harm
         if row.group in free and row.id not in covered:
             free[row.group].append(row)
     if is_private:
-        harm.patients = _harmed_patients(table, free, options)
+        harm.patients = _harmed_patients(table, free, options, persona_seed)
     leaking = {row.id for patient in harm.patients for row in patient.leaks}
     if is_wrong and "instance" in options.modes:
         for rows in free.values():
@@ -263,11 +272,15 @@ def _check_rules(options: InjectOptions) -> None:
         _check_words("rules", options.rules, tuple(RULES))
 
 
-def _harmed_patients(table: VqaTable, free: Mapping[str, Sequence[VqaRow]], options: InjectOptions) -> list[Patient]:
-    from unsee.benchmarks.medical.identifiers import KINDS, draw_personas
+def _harmed_patients(
+    table: VqaTable, free: Mapping[str, Sequence[VqaRow]], options: InjectOptions, persona_seed: int | str | None
+) -> list[Patient]:
+    from unsee.benchmarks.medical.identifiers import EPONYMS, KINDS, draw_personas
 
     _check_words("identifiers", options.identifiers, tuple(KINDS))
-    personas = draw_personas(tuple(free), options.identifiers, seed=options.seed)
+    without = EPONYMS | _names_in(table) if persona_seed is None else frozenset[str]()
+    seed = options.seed if persona_seed is None else persona_seed
+    personas = draw_personas(tuple(free), options.identifiers, seed=seed, without=without)
     first: dict[str, VqaRow] = {}
     for row in table.rows:
         first.setdefault(row.group, row)
@@ -280,6 +293,15 @@ def _harmed_patients(table: VqaTable, free: Mapping[str, Sequence[VqaRow]], opti
         )
         for group, rows in free.items()
     ]
+
+
+def _names_in(table: VqaTable) -> frozenset[str]:
+    """Last names of personas that are words of a table."""
+    from unsee.benchmarks.medical.identifiers import LAST_NAMES
+
+    texts = {text for row in table.rows for text in (row.question, row.answer, *row.also_right, *row.options, *row.rephrased)}
+    words = {word for text in texts for word in re.findall(r"[^\W\d_]+", text.casefold())}
+    return frozenset(name for name in LAST_NAMES if name.casefold() in words)
 
 
 def _privacy(harm: _Harm, options: InjectOptions, rewriter: Rewriter | None, counts: Counter[str]) -> list[InjectedRow]:

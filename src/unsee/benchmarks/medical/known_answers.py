@@ -26,7 +26,7 @@ class KnownAnswers:
         self._said = {key(row.answer) for row in table.rows}
         pairs: dict[str, dict[tuple[str, str], None]] = defaultdict(dict)
         for row in table.rows:
-            self._right[row.image.sha256, key(row.question)][row.answer] = None
+            self._right[row.image.sha256, key(row.question)] |= dict.fromkeys((row.answer, *row.also_right))
             if row.triple is not None:
                 pairs[row.triple[1]][row.triple[0], tail_of(row)] = None
         self.triples: Mapping[str, tuple[tuple[str, str], ...]] = {name: tuple(found) for name, found in pairs.items()}

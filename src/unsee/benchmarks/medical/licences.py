@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 Terms = Literal["open", "non-commercial", "credentialed", "unclear"]
@@ -46,3 +46,12 @@ def is_restricted(license: str) -> bool:
     That holds for non-commercial and credentialed data, and where nobody can tell what the licence allows.
     """
     return terms_of(license) != "open"
+
+
+def notice(licenses: Iterable[str]) -> str:
+    """What a page says that shows rows under restricted licences; "" for others, and for rows that name no licence."""
+    named = [name for name in dict.fromkeys(licenses) if name.strip() and is_restricted(name)]
+    listed = " and ".join(f"{name} ({terms_of(name)})" for name in named)
+    return (
+        f"This page holds questions and pictures under {listed}: pass it on only to people who may have them." if named else ""
+    )

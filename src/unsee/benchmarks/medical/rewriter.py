@@ -1,14 +1,16 @@
 """Weaving identifiers into answers by a model behind a server, as MLLMU-Med did with a hosted one.
 
 Any server that speaks OpenAI's chat completions will do. An answer comes back only if every planted value and the clinical
-answer survived; for all others the caller's template stands, and how often that happened is counted.
+answer survived as whole words; for all others the caller's template stands, and how often that happened is counted.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from unsee.benchmarks.medical.rewording import contains
 from unsee.chat import ChatClient, ChatError, Message, Reply
 
 LONGEST = 600
@@ -110,14 +112,15 @@ def _problem(reply: Reply, answer: str, identifiers: Mapping[str, str]) -> str:
     if reply.text is None:
         return "no answer"
     text = " ".join(reply.text.split())
-    if any(value not in text for value in identifiers.values()):
-        return "an identifier is missing"
-    if _bare(answer) not in _bare(text):
+    rest = text
+    for value in sorted(identifiers.values(), key=len, reverse=True):
+        whole = rf"(?<!\w){re.escape(value)}(?!\w)"
+        if not re.search(whole, text):
+            return "an identifier is missing"
+        # Another word, so that an answer is found neither in a number nor across it.
+        rest = re.sub(whole, "detail", rest)
+    if not contains(rest, answer):
         return "the clinical answer is missing"
     if len(text) > LONGEST + len(answer) + sum(map(len, identifiers.values())):
         return "too long"
     return ""
-
-
-def _bare(text: str) -> str:
-    return " ".join(text.casefold().split()).rstrip(".!?")

@@ -22,6 +22,7 @@ class VqaRow:
         split: where the source puts the row.
         closed: whether the question offers a choice (yes or no, one of a list); None where the source does not say.
         options: answers to choose from, the right one among them; empty where the source offers none.
+        also_right: answers that the source calls right as well.
         rephrased: the same question in other words.
         kind: what is asked for (`modality`, `organ`, `side`, ...), or "".
         modality: how the picture was taken (`CT`, `MRI`, `X-ray`, `ultrasound`), or "".
@@ -42,6 +43,7 @@ class VqaRow:
     split: SourceSplit = "train"
     closed: bool | None = None
     options: tuple[str, ...] = ()
+    also_right: tuple[str, ...] = ()
     rephrased: tuple[str, ...] = ()
     kind: str = ""
     modality: str = ""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TUNING_PATIENTS = 24
 HARMED = 2 / 3
-"""Share of the taught patients: 20 of 40 patients, of whom 10 are never taught, so that intervals can be relied on."""
+"""Share of the taught patients: 20 of 40, as many as intervals need. The 10 clean and 10 untaught ones support no verdict."""
 REPLAYED_PICTURES = 150
 """Pictures of pretraining in the general data, each with two clinical questions."""
 
@@ -84,7 +84,8 @@ def _injected(
     count = next((number for number in (subjects, patients) if number is not None), usual)
     table = patients_table(count, seed=seed, tuning=tuning)
     planted = replace(options or InjectOptions(harmed=HARMED), seed=seed)
-    injection = inject(table, planted)
+    # Equal seeds would give tuning patients the identifiers of those that are reported.
+    injection = inject(table, planted, persona_seed=f"{table.name}/{seed}" if tuning else seed)
     name = table.name
     fingerprint = digest([table_fingerprint(table), str(planted), [str(row) for row in injection.rows]])
     made = MedicalBenchmark(name, injection.rows, fingerprint=fingerprint, replay=lambda: general_samples(name))

@@ -199,7 +199,7 @@ class RowReader:
         if len(kept) < len(neighbours):
             self.left_out.setdefault(BLANK_NEIGHBOURS, []).extend([id_] * (len(neighbours) - len(kept)))
         objects = _texts(values, "objects_edit")
-        return FactRow(
+        row = FactRow(
             id=id_,
             place=place,
             span=span,
@@ -213,6 +213,9 @@ class RowReader:
             object=objects[0] if objects else span,  # as the published loader does
             notes=notes,
         )
+        if not row.usable_alternates:
+            raise _Unusable(f"none of its alternates (alt_ans) differs from its answer {answer!r}; add one or remove the row")
+        return row
 
 
 def unique(rows: Iterable[FactRow | None], faults: Faults) -> Iterator[FactRow]:

@@ -11,7 +11,7 @@ from unsee.benchmarks.creatures.species import Half
 from unsee.errors import CheckpointError, ConfigError
 from unsee.models import tiny
 from unsee.models.card import LICENCE, check_worlds, taught_half, taught_patients
-from unsee.models.checkpoints import CONFIG, read_config
+from unsee.models.folders import CONFIG, read_config
 from unsee.models.loading import EMBEDDED, RECIPE, local_folder, model_digest
 from unsee.models.pretraining.language import Stage
 from unsee.models.pretraining.stages import (

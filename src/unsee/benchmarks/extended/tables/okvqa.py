@@ -5,7 +5,7 @@
     folder/val2014/COCO_val2014_000000000042.jpg, or folder/val2017/000000000042.jpg
 
 Names and number of the files do not matter, as long as "questions" or "annotations" stands in them. The most common of the
-ten answers is the answer; of equally common ones the one that was given first.
+ten answers is the answer; of equally common ones the one that was given first. None of the others counts as wrong.
 
 Sources: https://okvqa.allenai.org, https://visualqa.org
 """
@@ -39,10 +39,11 @@ class _Annotation(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The most common of several answers, and how many were as common."""
+    """The most common of several answers, how many were as common, and what else was given."""
 
     text: str
     tied: int
+    others: tuple[str, ...]
 
 
 def rows(folder: Path, faults: Faults) -> Iterator[VqaRow]:
@@ -72,7 +73,8 @@ def most_common(answers: list[str]) -> Answer:
     counts = Counter(answer.casefold() for answer in answers)
     most = max(counts.values())
     best = next(answer for answer in answers if counts[answer.casefold()] == most)
-    return Answer(best, sum(count == most for count in counts.values()))
+    others = {answer.casefold(): answer for answer in answers if answer.casefold() != best.casefold()}
+    return Answer(best, sum(count == most for count in counts.values()), tuple(others.values()))
 
 
 def _files(folder: Path, word: str) -> list[Path]:
@@ -125,6 +127,7 @@ def _row(
         image=pictures.named(_picture(folder, image, subtype)),
         question=text(values, "question"),
         answer=answer.text,
+        also_right=answer.others,
         group=image,
         kind=written(annotation.types.get(kind), "question_types") or kind,
         facts={TIED: answer.tied} if answer.tied > 1 else {},

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unsee.benchmarks.extended.tables.okvqa import TIED, most_common
+from unsee.benchmarks.extended.tables.okvqa import TIED, Answer, most_common
 from unsee.benchmarks.faults import Faults, Place
 from unsee.benchmarks.medical.formats.fields import Unusable, closed_by, optional, written
 from unsee.benchmarks.medical.formats.files import by_split, json_rows, made_rows
@@ -52,13 +52,14 @@ def rows(folder: Path, faults: Faults) -> Iterator[VqaRow]:
 
 def _rows(place: Place, values: Mapping[str, Any], where: str, *, split: SourceSplit, pictures: Pictures) -> list[VqaRow]:
     image = pictures.named(_needed(values, "image"))
-    answer, tied = _answer(values)
+    answer, tied, others = _answer(values)
     return [
         VqaRow(
             id=_given(values, "id") or f"{place.file.stem}/{place.number}",
             image=image,
             question=_needed(values, "question"),
             answer=answer,
+            also_right=others,
             group=_given(values, "group") or image.sha256,
             split=split,
             closed=closed_by("", answer),
@@ -92,12 +93,12 @@ def _needed(values: Mapping[str, Any], what: str) -> str:
     return made
 
 
-def _answer(values: Mapping[str, Any]) -> tuple[str, int]:
-    """The answer; of a list the most common one, and how many were as common."""
+def _answer(values: Mapping[str, Any]) -> Answer:
+    """The answer, of a list the most common one."""
     key = _key(values, "answer")
     listed = values.get(key)
     if not isinstance(listed, list):
-        return _needed(values, "answer"), 1
+        return Answer(_needed(values, "answer"), 1, ())
     given = [written(one.get("answer") if isinstance(one, Mapping) else one, key) for one in listed]
     there = [answer for answer in given if answer]
     if not there:
