@@ -109,7 +109,8 @@ def test_means_of_a_run_are_those_of_its_results(finished: Run) -> None:
     assert records is not None
     answered = records.join(truth_frame(read_samples(study.folder.samples_file)).select("sample_id", "answer"), on="sample_id")
     says = pl.when(pl.col("subject").rank("dense").over("set") % 2 == 0).then(pl.col("answer")).otherwise(pl.lit(""))
-    remembered = answered.with_columns(response=pl.when(pl.col("response").is_not_null()).then(says)).select(records.columns)
+    said = pl.when(pl.col("response").is_not_null()).then(says)
+    remembered = answered.with_columns(response=said, parsed=said).select(records.columns)
     one, other = (study.means(remembered, seed=n) for n in (seed, seed + 1))
     kept, forgotten = (answers.Column(name, "rouge_l", "image_text") for name in ("retain", "forget"))
     assert (other[kept] == one[kept]).all() and (other[forgotten][1:] != one[forgotten][1:]).any()
