@@ -13,6 +13,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -129,21 +130,25 @@ class Patients:
     # Values ---------------------------------------------------------------------------------------------------------------
 
     @cached_property
+    def _asked(self) -> list[tuple[str, str]]:
+        """Set and subject of every sample of all scenarios."""
+        samples = (about(self.benchmark, scenario).samples(ratio=self.ratios[0]) for scenario in self.scenarios)
+        return [(sample.set, sample.subject) for sample in chain.from_iterable(samples)]
+
+    @cached_property
     def resampler(self) -> Resampler:
         """Patients and rules of all scenarios together, so that scenarios are paired as well."""
         subjects: dict[str, list[str]] = {}
-        for scenario in self.scenarios:
-            for sample in about(self.benchmark, scenario).samples(ratio=self.ratios[0]):
-                subjects.setdefault(family(sample.set), []).append(sample.subject)
+        for name, subject in self._asked:
+            subjects.setdefault(family(name), []).append(subject)
         return Resampler(subjects, draws=DRAWS, seed=0)
 
     @cached_property
     def few(self) -> dict[str, int]:
         """Sets that UES-R rests on and that have too few subjects for a verdict -> how many."""
         subjects: dict[str, set[str]] = {}
-        for scenario in self.scenarios:
-            for sample in about(self.benchmark, scenario).samples(ratio=self.ratios[0]):
-                subjects.setdefault(sample.set, set()).add(sample.subject)
+        for name, subject in self._asked:
+            subjects.setdefault(name, set()).add(subject)
         return {name: len(there) for name, there in subjects.items() if len(there) < FEW_SUBJECTS}
 
     def score(self, draws: Array, *, signed: bool = False) -> str:

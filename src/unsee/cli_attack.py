@@ -68,9 +68,9 @@ def attack(
     # The same for every model, whichever of the facts it is asked about.
     unrelated = strangers_to(samples, others)
     # What loads last fails first; of a model on the Hub nothing is known before it is here.
+    options: dict[str, Any] = {"variants": by_fact(variants), "unrelated": unrelated, "budget": budget}
     for name in [model, before] if dry_run else [before]:
         if name is not None and (local_folder(name).is_dir() or not hub):
-            options: dict[str, Any] = {"variants": by_fact(variants), "unrelated": unrelated, "budget": budget}
             check_attacks(skeleton(name, dtype=dtype), samples, [chosen], **options)
     if dry_run:
         say(f"would attack {model} on {len(samples):,} questions by {chosen.name}, with {len(variants):,} disguises")

@@ -100,7 +100,7 @@ class Cluster(Executor):
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
         except ray.exceptions.RayError as error:
-            return died(str(error).strip().splitlines()[0], self.retries + 1)
+            return died(first_line(error), self.retries + 1)
 
 
 def _ray() -> Any:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unsee.errors import ConfigError, DataError, UserError
+from unsee.errors import ConfigError, DataError, UserError, first_line
 
 if TYPE_CHECKING:
     import polars as pl
@@ -136,8 +136,7 @@ def read_parquet(path: Path, *, schema: pl.Schema, remedy: str, columns: Sequenc
     except FileNotFoundError as error:
         raise DataError(f"{path} is not there; {remedy}") from error
     except (OSError, pl.exceptions.PolarsError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise DataError(f"{path} is damaged ({reason[0]}); {remedy}") from error
+        raise DataError(f"{path} is damaged ({first_line(error)}); {remedy}") from error
 
 
 def write_folder(path: Path, fill: Callable[[Path], object]) -> None:

@@ -106,7 +106,7 @@ class LearnedModels:
     def _given_away(self) -> Model:
         """The start, for somebody who changes it; it is read again when it is needed again."""
         start, _ = self.start, self.start_name
-        del self.start
+        self.let_go()
         return start
 
     def let_go(self) -> None:

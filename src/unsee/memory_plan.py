@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unsee.errors import ConfigError, nearest
+from unsee.errors import ConfigError, first_line, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -214,9 +214,8 @@ def plan_training(
             reference = _reference(trace, model, method, samples, few)
             train(model, method, forget=samples["forget"], retain=samples["retain"], options=few, reference=reference)
     except (RuntimeError, NotImplementedError, TypeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"the memory of {type(model.base).__name__} cannot be planned without its weights ({reason})"
+            f"the memory of {type(model.base).__name__} cannot be planned without its weights ({first_line(error)})"
         ) from error
     parts = dict(trace.peak())
     parts["other models"] += other_models * sum(_bytes(weight, quantized) for weight in _weights(model))

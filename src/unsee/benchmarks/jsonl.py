@@ -23,6 +23,7 @@ from unsee.benchmarks.single_facts import SingleFacts
 from unsee.benchmarks.splits import nested_split
 from unsee.errors import ConfigError, DataError, nearest
 from unsee.files import write_bytes, write_text
+from unsee.printable import half_character
 from unsee.sample import SETS, TASKS, ImageError, ImageRef, Modality, Sample, SetName, Task
 
 PARTS = ("training", "evaluation", "gate", "stop", "replay")
@@ -124,10 +125,8 @@ def _one_of(value: str, known: tuple[Word, ...], key: str, where: str) -> Word:
 def _text(value: Any, key: str, where: str) -> str:
     if not isinstance(value, str):
         raise DataError(f"{where}: {key} = {json.dumps(value)[:60]} must be text; put it in quotes")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{where}: {key} holds half a character (a lone surrogate); repair the text") from error
+    if half_character(value) is not None:
+        raise DataError(f"{where}: {key} holds half a character (a lone surrogate); repair the text")
     return value
 
 

@@ -199,7 +199,7 @@ def load_network(source: Path | str, *, device: str | None, dtype: Dtype, quanti
         place = torch.device(device or default_device())
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {device!r} cannot be used ({str(error).splitlines()[0]}); give cpu or cuda") from error
+        raise ConfigError(f"device {device!r} cannot be used ({first_line(error)}); give cpu or cuda") from error
     quantized: dict[str, Any] = {}
     if quantize is not None:
         quantized = {"quantization_config": quantization(quantize, dtype), "device_map": {"": place}}

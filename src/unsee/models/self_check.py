@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from unsee.errors import UserError
+from unsee.errors import UserError, first_line
 from unsee.models.batches import Batch, collate
 from unsee.models.lens import Lens
 from unsee.models.lora import linear_paths
@@ -141,8 +141,7 @@ def _verdict(model: Model, checked: Callable[[Any], None]) -> Feature:
         with evaluating(model):
             checked(model)
     except _PROBING_FAILED as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        return Feature(False, reason[0])
+        return Feature(False, first_line(error))
     return Feature(True)
 
 

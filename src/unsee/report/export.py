@@ -36,13 +36,13 @@ def export_page(page: Mapping[str, Any], folder: Path) -> list[Path]:
     written = []
     for table in _tables(page):
         for suffix, text in ((".csv", to_csv(table)), (".tex", to_latex(table))):
-            written.append(folder / f"{_safe(table.name)}{suffix}")
+            written.append(folder / f"{_file_name(table.name)}{suffix}")
             write_text(written[-1], text)
     for figure in _figures(page):
         picture = grid(figure.pictures, figure.columns)
-        written.append(folder / f"{_safe(figure.name)}.svg")
+        written.append(folder / f"{_file_name(figure.name)}.svg")
         write_text(written[-1], picture)
-        written.append(folder / f"{_safe(figure.name)}.png")
+        written.append(folder / f"{_file_name(figure.name)}.png")
         write_bytes(written[-1], _png(picture))
     return written
 
@@ -64,7 +64,7 @@ def _panels(page: Mapping[str, Any]) -> Iterable[Panel]:
     return (item for value in page.values() if isinstance(value, list) for item in value if isinstance(item, Panel))
 
 
-def _safe(name: str) -> str:
+def _file_name(name: str) -> str:
     """A name as part of a path; some hold words of results, which may come from elsewhere."""
     return re.sub(r"[^\w.-]", "-", name).lstrip(".")
 

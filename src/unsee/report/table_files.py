@@ -34,15 +34,15 @@ def to_csv(table: Table) -> str:
     for heading in table.headings:
         name = heading.full + _UNITS.get(heading.unit, "")
         names += [name, f"{name} low", f"{name} high"] if heading.key in ranged else [name]
-    writer.writerow([_safe(name) for name in [*names, "Notes"]])
+    writer.writerow([_no_formula(name) for name in [*names, "Notes"]])
     for body in table.bodies:
         for line in body.lines:
-            row = [_safe(body.title), _safe(line.title)] + ([_safe(line.tag)] if table.tag_title else [])
+            row = [_no_formula(body.title), _no_formula(line.title)] + ([_no_formula(line.tag)] if table.tag_title else [])
             for heading in table.headings:
                 cell = line.cells.get(heading.key)
                 values = [None, None, None] if cell is None else [cell.value, cell.low, cell.high]
                 row += [number(value, heading.unit) for value in values[: 3 if heading.key in ranged else 1]]
-            writer.writerow([*row, _safe(_why(table, line))])
+            writer.writerow([*row, _no_formula(_why(table, line))])
     return out.getvalue()
 
 
@@ -101,7 +101,7 @@ def _why(table: Table, line: Line) -> str:
     return "; ".join(found)
 
 
-def _safe(text: str) -> str:
+def _no_formula(text: str) -> str:
     """Text that a spreadsheet does not take for a formula, on one line."""
     text = " ".join(text.split())
     return f"'{text}" if text.startswith(_FORMULA) else text

@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 from unsee.benchmarks.extended.files import plain
 from unsee.benchmarks.extended.variants import Extension
 from unsee.errors import DataError
+from unsee.printable import half_character
 from unsee.provenance import digest
 
 Verdict = Literal["keep", "reject", "unsure"]
@@ -92,10 +93,8 @@ def decision_of(value: Any, *, where: str) -> Decision:
         text = value[key]
         if not isinstance(text, str) or (key != "reason" and not text.strip()) or len(text) > (most or len(text)):
             raise DataError(f"{where}: {key} must be text{f' of at most {most:,} characters' if most else ''}")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise DataError(f"{where}: {key} holds half a character (a lone surrogate); repair the text") from error
+        if half_character(text) is not None:
+            raise DataError(f"{where}: {key} holds half a character (a lone surrogate); repair the text")
     if value["verdict"] not in (*VERDICTS, None):
         raise DataError(f"{where}: verdict {value['verdict']!r} is none of {', '.join(VERDICTS)} and null")
     seconds = value["seconds"]

@@ -83,17 +83,17 @@ class ExtendedBenchmark(AskedFacts[Fact]):
     ) -> list[Sample]:
         """As in the base class; with a `ratio` no neighbour is a fact that is forgotten with its own."""
         found = super().samples(set=set, task=task, modality=modality, ratio=ratio, seed=seed)
-        return found if ratio is None else spared(found, self.training(set="forget", ratio=ratio, seed=seed))
+        return found if ratio is None else spared(found, super().training(set="forget", ratio=ratio, seed=seed))
 
     def training(
         self, *, set: SetName | None = None, modality: TrainingModality = "both", ratio: float | None = None, seed: int = 0
     ) -> list[Sample]:
         """As in the base class; with a `ratio` nothing to retain is a neighbour, which must survive without being trained."""
         found = super().training(set=set, modality=modality, ratio=ratio, seed=seed)
-        if ratio is None:
+        if ratio is None or set == "forget":
             return found
-        asked = super().samples(ratio=ratio, seed=seed)
-        near = {sample.asks for sample in asked if sample.set in NEIGHBOURS}
+        samples = super().samples
+        near = {sample.asks for name in NEIGHBOURS for sample in samples(set=name, ratio=ratio, seed=seed)}
         return [sample for sample in found if sample.set != "retain" or sample.asks not in near]
 
     @property

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from unsee.benchmarks.faults import Faults
 from unsee.benchmarks.mllmu_bench.rows import MULTIPLE_CHOICE, TYPES, PersonRow, RowReader, TaughtRow, plain
-from unsee.errors import DataError
+from unsee.errors import DataError, first_line
 from unsee.files import write_bytes
 from unsee.sample import MODALITIES, Modality
 
@@ -127,7 +127,7 @@ def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} cannot be read as parquet ({_first_line(error)}); {_REMEDY}") from error
+        raise DataError(f"{path} cannot be read as parquet ({first_line(error)}); {_REMEDY}") from error
 
 
 def _rows(path: Path, kind: Kind) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -155,13 +155,9 @@ def _batches(
                                 yield first + offset, plain(batch.slice(offset, 1).to_pylist()[0]) if columns else {}
                         first += batch.num_rows
                 except (pa.ArrowException, OSError) as error:
-                    raise DataError(f"{path} is damaged near row {first} ({_first_line(error)}); {_REMEDY}") from error
+                    raise DataError(f"{path} is damaged near row {first} ({first_line(error)}); {_REMEDY}") from error
                 pa.default_memory_pool().release_unused()
             at += size
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 # Writing -------------------------------------------------------------------------------------------------------------------

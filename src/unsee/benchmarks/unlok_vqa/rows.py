@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from unsee.benchmarks.faults import Faults, Place, row_name
 from unsee.metrics.normalise import occurrences, tokens
+from unsee.printable import half_character
 
 NEIGHBOUR_PREFIX = "nq question: "
 """What every neighbour question begins with in the files; it is no part of the question."""
@@ -261,10 +262,8 @@ def _texts(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
 def _plain(value: Any, key: str) -> str:
     if not isinstance(value, str):
         raise _Unusable(f"{key} holds {str(value)[:40]!r} where a text belongs; put it in quotes")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise _Unusable(f"{key} holds half a character (a lone surrogate); repair the text") from error
+    if half_character(value) is not None:
+        raise _Unusable(f"{key} holds half a character (a lone surrogate); repair the text")
     return value.strip()
 
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from unsee.printable import half_character
+
 POLAR = frozenset({"yes", "no"})
 _NOTHING = frozenset({"", "null", "none", "nan"})
 _KINDS: Mapping[str, str] = {
@@ -59,10 +61,8 @@ def written(value: Any, key: str) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # tables with gaps turn whole numbers into floats
     made = str(value).strip()
-    try:
-        made.encode()
-    except UnicodeEncodeError as error:
-        raise Unusable(f"{key} holds half a character at {error.start}; write it anew") from error
+    if (at := half_character(made)) is not None:
+        raise Unusable(f"{key} holds half a character at {at}; write it anew")
     return made
 
 

@@ -14,7 +14,7 @@ from unsee.benchmarks.faults import Faults, Place, row_name
 from unsee.benchmarks.json_files import json_rows_of, reason_of, text_of
 from unsee.benchmarks.medical.formats.fields import Unusable
 from unsee.benchmarks.medical.table import SourceSplit, VqaRow
-from unsee.errors import DataError
+from unsee.errors import DataError, first_line
 
 Rows = Iterator[tuple[Place, Any]]
 SPLITS: Mapping[str, SourceSplit] = {
@@ -178,5 +178,6 @@ def parquet_rows(file: Path, *, needed: Collection[str], columns: Collection[str
                     yield Place(file, number), values
                     number += 1
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise DataError(f"{file}, row {number}: cannot be read as parquet ({reason}); fetch the file again") from error
+        raise DataError(
+            f"{file}, row {number}: cannot be read as parquet ({first_line(error)}); fetch the file again"
+        ) from error
