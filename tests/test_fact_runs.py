@@ -290,7 +290,7 @@ def test_it_goes_on_after_the_last_finished_fact(done: Run, facts: Experiment, f
         ({"attack": {"attacks": [], "options": {"rephrase_image": {"samples": 2}}}}, "is not among attack.attacks"),
         ({"method": {"fact_erasure": {"retain_weight": 1.0}}, "answer": {"retain_subjects": 99}}, "leave some aside"),
         ({"learn": {"gold_model": "tiny", "epochs": 3}}, "set learn.epochs = 0"),
-        ({"learn": {"gold_model": "nosuch"}}, "nosuch holds no config.json"),
+        ({"learn": {"gold_model": "nosuch"}}, "there is no model folder nosuch"),
         ({"learn": {"gold_model": "tiny"}}, "has 8 decoder layers and"),
         ({"states": {"bits": [4]}}, "cannot be asked where single facts"),
         ({"unlearn": {"sequence": [1]}}, "give numbers of at least 2"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ import pytest
 from huggingface_hub import constants
 from peft import LoraConfig, get_peft_model
 
+from unsee.benchmarks.jsonl import write_jsonl
 from unsee.cli import main
 from unsee.errors import CheckpointError
+from unsee.hub import cached_model
 from unsee.models.folders import read_config
 from unsee.models.loading import load_model
 from unsee.models.model import Model
+from unsee.sample import Sample
 
 NAME, COMMIT = "llava-hf/llava-tiny-hf", "0123456789abcdef0123456789abcdef01234567"
 
@@ -42,7 +46,10 @@ def downloads(model: Model, snapshot: Path, tmp_path: Path, monkeypatch: pytest.
         asked.append((name, constants.HF_HUB_OFFLINE))
         if name != NAME:
             raise ConnectionError("no route to host\nTraceback")
-        shutil.copytree(there, snapshot, dirs_exist_ok=True)
+        wanted = [path for pattern in options["allow_patterns"] for path in there.glob(pattern)]
+        snapshot.mkdir(parents=True, exist_ok=True)
+        for path in wanted:
+            shutil.copyfile(path, snapshot / path.name)
         (snapshot.parents[1] / "refs").mkdir(exist_ok=True)
         (snapshot.parents[1] / "refs" / "main").write_text(COMMIT)
         return str(snapshot)
@@ -74,6 +81,26 @@ def test_nothing_is_fetched_unless_asked_for(downloads: list[tuple[str, bool]], 
     assert not downloads
     with pytest.raises(CheckpointError, match=r"llava-hf/other cannot be downloaded \(no route to host\); check the name"):
         load_model("llava-hf/other", hub=True)
+
+
+def test_a_memory_plan_needs_no_weights(
+    downloads: list[tuple[str, bool]],
+    snapshot: Path,
+    samples: list[Sample],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whoever wonders whether a model fits does not wait for its gigabytes, which come when it is loaded."""
+    write_jsonl([replace(sample, set="forget") for sample in samples[:2]], tmp_path / "forget.jsonl")
+    words = ["unlearn", "--model", NAME, "--method", "ga", "--forget", str(tmp_path / "forget.jsonl"), "--dry-run"]
+    assert main([*words, "--memory", "1GiB"]) == 2
+    assert "--hub" in capsys.readouterr().err and not downloads
+    assert main([*words, "--memory", "1GiB", "--hub"]) == 0
+    assert "largest batch size that fits 1.00 GiB: 2" in capsys.readouterr().out
+    assert downloads and (snapshot / "config.json").is_file() and not list(snapshot.glob("*.safetensors"))
+    assert cached_model(NAME) is None
+    assert load_model(NAME, hub=True).name == "llava-tiny-hf"
+    assert cached_model(NAME) == snapshot
 
 
 def adapted(model: Model, *, quantized: bool) -> Model:

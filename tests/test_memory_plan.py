@@ -213,8 +213,11 @@ def test_a_skeleton_needs_no_weights(model, samples, tmp_path) -> None:
     assert plan(attach(made, Scope(rank=2)), samples) == plan(attach(model, Scope(rank=2)), samples)
     narrow = skeleton(tmp_path, dtype="bfloat16")
     assert plan(attach(narrow, Scope(rank=2)), samples).parts["weights"] < 0.6 * bytes_of(model)
-    with pytest.raises(CheckpointError, match=r"holds no config\.json"):
+    with pytest.raises(CheckpointError, match="there is no model folder"):
         skeleton(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match=r"holds no config\.json"):
+        skeleton(tmp_path / "empty")
 
 
 def test_the_largest_batch(model, samples) -> None:

@@ -229,7 +229,7 @@ def test_commands_plan_memory(place: Path, tmp_path: Path, capsys: pytest.Captur
     assert main(["unlearn", *data, *common[:-3], "--memory", "1GiB"]) == 2
     assert "add --dry-run" in capsys.readouterr().err
     assert main(["unlearn", *data, "--model", "m", "--out", "o", "--dry-run", "--memory", "1GiB"]) == 2
-    assert "holds no config.json" in capsys.readouterr().err
+    assert "there is no model folder m" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -60,18 +60,17 @@ def attack(
     from unsee.attacks import load_attack
     from unsee.attacks.running import by_fact, check_attacks, strangers_to
     from unsee.memory_plan import skeleton
-    from unsee.models.loading import local_folder
     from unsee.settings import assignments
 
     chosen = load_attack(attack, **{names[-1]: value for names, value in assignments(set_)})
     samples, variants, others = _read(data)
     # The same for every model, whichever of the facts it is asked about.
     unrelated = strangers_to(samples, others)
-    # What loads last fails first; of a model on the Hub nothing is known before it is here.
+    # What loads last fails first.
     options: dict[str, Any] = {"variants": by_fact(variants), "unrelated": unrelated, "budget": budget}
     for name in [model, before] if dry_run else [before]:
-        if name is not None and (local_folder(name).is_dir() or not hub):
-            check_attacks(skeleton(name, dtype=dtype), samples, [chosen], **options)
+        if name is not None:
+            check_attacks(skeleton(name, dtype=dtype, hub=hub), samples, [chosen], **options)
     if dry_run:
         say(f"would attack {model} on {len(samples):,} questions by {chosen.name}, with {len(variants):,} disguises")
         return DONE

@@ -92,7 +92,7 @@ def learn(
     if dry_run:
         say(f"would teach {model} {len(samples):,} questions in {training.epochs} passes, and save it to {out}")
         work = learning_work(loaded, training, ratio=forget_ratio, draw=draw, quantize=quantize)
-        say(*memory_lines(partial(skeleton, model, dtype=dtype), [work], memory=room))
+        say(*memory_lines(partial(skeleton, model, dtype=dtype, hub=hub), [work], memory=room))
         return DONE
     with ConsoleDisplay(console()) as display:
         display.plan(1)
@@ -187,7 +187,7 @@ def unlearn(
     if dry_run:
         say(f"would make {model} forget {len(forgotten):,} questions by {method}, keeping {len(kept):,}, into {out}")
         work = Work(method, plan.method, chosen_scope(plan.method, scope), options, forgotten, kept, quantize=quantize)
-        say(*memory_lines(partial(skeleton, model, dtype=dtype), [work], memory=room))
+        say(*memory_lines(partial(skeleton, model, dtype=dtype, hub=hub), [work], memory=room))
         return DONE
     from unsee.models.loading import load_model
     from unsee.progress import ConsoleDisplay

@@ -16,7 +16,8 @@ OFFLINE_UNLESS_ASKED = "on"
 
 _SNAPSHOTS, _MODELS = "snapshots", "models--"
 # The cache's names: https://huggingface.co/docs/huggingface_hub/guides/manage-cache; no repository has two dashes in its name.
-_READ = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+_WEIGHTS = "*.safetensors"
+_SETTINGS = ["*.json", "*.jinja", "*.txt", "*.model"]
 _UNREAD = ["*/*", "consolidated*"]
 """Folders of a repository hold other forms of its weights, as does what original code reads."""
 
@@ -43,17 +44,21 @@ def online() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = True
 
 
-def download_model(name: str, *, revision: str | None = None) -> Path:
+def download_model(name: str, *, revision: str | None = None, weights: bool = True) -> Path:
     """Folder of a model in the Hub's cache, downloaded where it is not there yet.
+
+    Args:
+        weights: False for config and processor alone, a few megabytes.
 
     Raises:
         CheckpointError: there is no such model, or no way to it.
     """
     from huggingface_hub import snapshot_download
 
+    read = [_WEIGHTS, *_SETTINGS] if weights else _SETTINGS
     try:
         with online():
-            return Path(snapshot_download(name, revision=revision, allow_patterns=_READ, ignore_patterns=_UNREAD))
+            return Path(snapshot_download(name, revision=revision, allow_patterns=read, ignore_patterns=_UNREAD))
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{name} cannot be downloaded ({first_line(error)}); check the name and the network, or download it elsewhere "
@@ -62,14 +67,14 @@ def download_model(name: str, *, revision: str | None = None) -> Path:
 
 
 def cached_model(name: str, *, revision: str | None = None) -> Path | None:
-    """Folder of a model in the Hub's cache; None where it is not there or not whole, or the text names no model of the Hub."""
+    """Folder of a model in the Hub's cache; None where it or its weights are not there, or no model is called so."""
     from huggingface_hub import snapshot_download
 
     try:
-        found = snapshot_download(name, revision=revision, allow_patterns=_READ, ignore_patterns=_UNREAD, local_files_only=True)
+        found = Path(snapshot_download(name, revision=revision, local_files_only=True))
     except (OSError, ValueError):
         return None
-    return Path(found)
+    return found if any(found.glob(_WEIGHTS)) else None
 
 
 def hub_model(folder: Path) -> HubModel | None:

@@ -77,7 +77,7 @@ def load_model(
     folder, shown = Path(name_or_path), version_of(Path(name_or_path))
     if not folder.is_dir():
         if not hub:
-            raise CheckpointError(_unknown(name))
+            raise CheckpointError(no_such_model(name))
         folder, shown = download_model(name), name.rpartition("/")[2]
     return _checked(load_checkpoint(folder, device=device, dtype=dtype, name=shown, quantize=quantize, hub=hub))
 
@@ -143,7 +143,8 @@ def version_of(folder: Path) -> str | None:
     return str(version) if version else None
 
 
-def _unknown(name: str) -> str:
+def no_such_model(name: str) -> str:
+    """What is said to a user who names no model of this machine."""
     download = f"give its folder (hf download {name} --local-dir DIR), or --hub (hub=True) to a command on one model"
     remedy = download if looks_like_hub(name) else nearest(name, list(EMBEDDED))
     return f"there is no model folder {name} and no embedded model of that name; {remedy}"
