@@ -21,7 +21,12 @@ from unsee.models.loading import load_model
 from unsee.models.model import Model
 from unsee.sample import Sample
 
+BEHIND_A_PROXY = "llava-hf/proxied"
 NAME, COMMIT = "llava-hf/llava-tiny-hf", "0123456789abcdef0123456789abcdef01234567"
+
+
+class ProxyError(Exception):
+    """As HTTP libraries have it, no OSError."""
 
 
 @pytest.fixture
@@ -44,8 +49,10 @@ def downloads(model: Model, snapshot: Path, tmp_path: Path, monkeypatch: pytest.
         if options.get("local_files_only"):
             return from_cache(name, **options)
         asked.append((name, constants.HF_HUB_OFFLINE))
-        if name != NAME:
+        if name not in (NAME, BEHIND_A_PROXY):
             raise ConnectionError("no route to host\nTraceback")
+        if name == BEHIND_A_PROXY:
+            raise ProxyError("407 Proxy Authentication Required")
         wanted = [path for pattern in options["allow_patterns"] for path in there.glob(pattern)]
         snapshot.mkdir(parents=True, exist_ok=True)
         for path in wanted:
@@ -81,6 +88,8 @@ def test_nothing_is_fetched_unless_asked_for(downloads: list[tuple[str, bool]], 
     assert not downloads
     with pytest.raises(CheckpointError, match=r"llava-hf/other cannot be downloaded \(no route to host\); check the name"):
         load_model("llava-hf/other", hub=True)
+    assert main(["models", "check", BEHIND_A_PROXY, "--hub"]) == 2
+    assert f"{BEHIND_A_PROXY} cannot be downloaded (407 Proxy Authentication Required); check" in capsys.readouterr().err
 
 
 def test_a_memory_plan_needs_no_weights(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from unsee.errors import CheckpointError, first_line
 
@@ -44,6 +44,28 @@ def online() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = True
 
 
+def download(name: str, **options: Any) -> Path:
+    """Folder of a repository in the Hub's cache, downloaded where it is not there yet.
+
+    Args:
+        options: of `huggingface_hub.snapshot_download`.
+
+    Raises:
+        OSError: there is no such repository, or no way to it.
+        ValueError: a name that cannot be one.
+        ImportError: huggingface-hub is not installed.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        with online():
+            return Path(snapshot_download(name, **options))
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # of the HTTP library, which is another one in every major version
+        raise OSError(first_line(error)) from error
+
+
 def download_model(name: str, *, revision: str | None = None, weights: bool = True) -> Path:
     """Folder of a model in the Hub's cache, downloaded where it is not there yet.
 
@@ -53,12 +75,9 @@ def download_model(name: str, *, revision: str | None = None, weights: bool = Tr
     Raises:
         CheckpointError: there is no such model, or no way to it.
     """
-    from huggingface_hub import snapshot_download
-
     read = [_WEIGHTS, *_SETTINGS] if weights else _SETTINGS
     try:
-        with online():
-            return Path(snapshot_download(name, revision=revision, allow_patterns=read, ignore_patterns=_UNREAD))
+        return download(name, revision=revision, allow_patterns=read, ignore_patterns=_UNREAD)
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{name} cannot be downloaded ({first_line(error)}); check the name and the network, or download it elsewhere "

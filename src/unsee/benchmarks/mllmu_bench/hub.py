@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unsee.errors import ConfigError, DataError, first_line
-from unsee.hub import online
+from unsee.hub import download
 
 REPOSITORY = "MLLMMU/MLLMU-Bench"
 
@@ -17,18 +17,15 @@ def official_files() -> Path:
         ConfigError: huggingface-hub is not installed.
         DataError: the download failed.
     """
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise ConfigError(
-            "--hub (hub=True) needs the package huggingface-hub; run pip install 'unsee[hub]', or give a folder with --data DIR"
-        ) from error
     from unsee.benchmarks.mllmu_bench.folder import CONFIGS
 
     patterns = [f"{config}/*.parquet" for config in CONFIGS]
     try:
-        with online():
-            return Path(snapshot_download(REPOSITORY, repo_type="dataset", allow_patterns=patterns))
+        return download(REPOSITORY, repo_type="dataset", allow_patterns=patterns)
+    except ImportError as error:
+        raise ConfigError(
+            "--hub (hub=True) needs the package huggingface-hub; run pip install 'unsee[hub]', or give a folder with --data DIR"
+        ) from error
     except (OSError, ValueError) as error:
         raise DataError(
             f"{REPOSITORY} cannot be downloaded ({first_line(error)}); check the network, "
