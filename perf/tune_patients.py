@@ -2,8 +2,9 @@
 
 Tries a grid on `patients-tuning`, whose patients occur in no reported number, and keeps what gives the highest `ues_r`, the
 mean of the scenarios that a method has. Writes every try to `perf/tuned_patients.json` and the choice to
-`src/unsee/tuned.toml`; a try that is on record for these weights is not repeated. The tries on record are of patients who
-still carried the identifiers of the reported ones; with the next search the note in `perf/tuned_settings.py` goes.
+`src/unsee/tuned.toml`; a try that is on record for these weights, questions and lessons is not repeated. The tries on record
+are of patients who still carried the identifiers of the reported ones, so that the next search begins anew; with it the note in
+`perf/tuned_settings.py` goes.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import Any
 import polars as pl
 from tuned_settings import Grid, Search, Try, best, keep_settings, run_name
 
-from unsee import load_model, run
-from unsee.experiment import parse_experiment
+from unsee import load_benchmark, load_model, run
+from unsee.experiment import Experiment, parse_experiment
 from unsee.models.loading import recipe_name
 from unsee.presets import PRESETS
 from unsee.run_folder import RunFolder
+from unsee.settings import plain
 
 RECORD = Path(__file__).with_name("tuned_patients.json")
 BENCHMARK = "patients-tuning"
@@ -39,8 +41,19 @@ class Ground:
         self.model, self.patients, self.folder = model, patients, folder
         self._first = learned
 
-    def attempt(self, method: str, settings: Mapping[str, Any]) -> Try:
-        experiment = parse_experiment(
+    @property
+    def about(self) -> dict[str, Any]:
+        """What tries belong to; those of anything else are begun anew."""
+        return {
+            "model": load_model(self.model).name,
+            "benchmark": BENCHMARK,
+            "patients": self.patients,
+            "questions": load_benchmark(BENCHMARK, subjects=self.patients).fingerprint,
+            "learn": plain(self._experiment(METHODS[0], {}).learn.deciding),
+        }
+
+    def _experiment(self, method: str, settings: Mapping[str, Any]) -> Experiment:
+        return parse_experiment(
             {
                 "name": "tune-patients",
                 "model": self.model,
@@ -50,6 +63,9 @@ class Ground:
                 "method": {method: settings},
             }
         )
+
+    def attempt(self, method: str, settings: Mapping[str, Any]) -> Try:
+        experiment = self._experiment(method, settings)
         out = self.folder / run_name(method, **settings)
         done = run(experiment, out=out, reuse=[] if self._first in (None, out) else [self._first])
         self._first = self._first or out
@@ -81,8 +97,7 @@ def main() -> None:
     parser.add_argument("--learned", type=Path, help="a run on these patients, whose learned models are taken over")
     arguments = parser.parse_args()
     ground = Ground(arguments.model, arguments.patients, arguments.out, learned=arguments.learned)
-    about = {"model": load_model(arguments.model).name, "benchmark": BENCHMARK, "patients": arguments.patients}
-    search = Search(RECORD, about)
+    search = Search(RECORD, ground.about)
     for method in arguments.methods:
         search.complete(method, grid(method), partial(ground.attempt, method))
     keep_settings(recipe_name(arguments.model), {method: best(known) for method, known in search.record["tries"].items()})
