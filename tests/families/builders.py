@@ -586,7 +586,7 @@ _OWN_ROWS = frozenset({"shared_prefix"})
 FAMILIES: dict[str, Family] = {
     "llava": Family("LLaVA-1.5", llava, quick=True),
     "llava_next": Family("LLaVA-NeXT", llava_next),
-    "llava_onevision": Family("LLaVA-OneVision", llava_onevision, videos=True),
+    "llava_onevision": Family("LLaVA-OneVision", llava_onevision, videos=True, missing=frozenset({"several_pictures"})),
     "idefics2": Family("Idefics2", idefics2),
     "idefics3": Family("Idefics3", idefics3, quick=True),
     "smolvlm": Family("SmolVLM", smolvlm, videos=True),

@@ -72,6 +72,27 @@ def test_ids_and_pictures_are_those_of_the_processor(model: Model, shown: list[S
                 assert torch.equal(batch.inputs[name][:, : item.prompt_length], tensor), name
 
 
+def test_several_pictures_are_read_as_from_the_processor(family: str, model: Model, shown: list[Sample]) -> None:
+    """Idefics2 lets two pictures share the token between them; LLaVA-OneVision divides a picture only where it is alone."""
+    prompter, images = model.prompter, [sample.images[0] for sample in shown if sample.images][:3:2]
+    item = prompter.encode("Which is taller?", "tea", images=images)
+    places = prompter.picture_places(item.ids, images)
+    assert [item.ids[place.start : place.stop] for place in places] == [prompter.placeholder(image).ids for image in images]
+    if "several_pictures" in FAMILIES[family].missing:
+        assert "LlavaOnevisionProcessor from token" in model.features.missing()["several_pictures"]
+        return
+    pictures = [image.open() for image in images]
+    text = prompter.prompt("Which is taller?", images=2)
+    if model.processor.chat_template is None:  # PaliGemma's own processor puts in what its form has
+        text = text.replace(model.processor.tokenizer.bos_token, "").removesuffix("\n")
+    made = model.processor(text=[text], images=[pictures], add_special_tokens=False, return_tensors="pt")
+    assert tuple(made["input_ids"][0].tolist()) == item.ids[: item.prompt_length]
+    ours = collate([item], prompter=prompter, pack=False).inputs
+    with torch.no_grad():
+        theirs = model.base(**made).logits[0, -1]
+        torch.testing.assert_close(model.base(**ours).logits[0, item.prompt_length - 1], theirs, atol=1e-4, rtol=0)
+
+
 def test_exactly_the_answer_and_its_end_count(model: Model, shown: list[Sample]) -> None:
     prompter, tokenizer = model.prompter, model.processor.tokenizer
     items = [prompter.encode(s.question, s.answer, images=s.images) for s in shown[:6]]

@@ -216,8 +216,8 @@ class Prompter:
         parts = self.parts(images=images, system=bool(system))
         return f"{parts.before_system}{system}{parts.before_question}{question}{parts.before_answer}"
 
-    def _processed(self, text: str, image: Any) -> Mapping[str, Tensor]:
-        made: Mapping[str, Tensor] = self.processor(text=text, images=[image], return_tensors="pt", add_special_tokens=False)
+    def _processed(self, text: str, *images: Any) -> Mapping[str, Tensor]:
+        made: Mapping[str, Tensor] = self.processor(text=text, images=[*images], return_tensors="pt", add_special_tokens=False)
         return made
 
     def picture(self, image: ImageRef) -> tuple[Placeholder, dict[str, Tensor]]:
@@ -271,6 +271,15 @@ class Prompter:
     def blank_placeholder(self) -> Placeholder:
         """What stands for a picture without content."""
         return self._placeholder(self._of_blank["input_ids"])
+
+    @cached_property
+    def _shares_edges(self) -> bool:
+        """Whether one special token ends a picture and begins the next where no text stands between them (Idefics2)."""
+        ids = self.blank_placeholder.ids
+        if len(ids) < 2 or ids[0] != ids[-1]:
+            return False
+        made = self._processed(2 * self.image_token, _blank(), _blank())["input_ids"][0].tolist()
+        return bool(made.count(ids[0]) == 2 * ids.count(ids[0]) - 1)
 
     @cached_property
     def cross_attends(self) -> bool:
@@ -339,15 +348,19 @@ class Prompter:
         ids = tuple(self.tokenizer(text)["input_ids"]) if special_tokens else self._tokenize(text)
         if not places:
             return ids
-        following = iter(places)
-        return tuple(new for old in ids for new in (next(following).ids if old == self.image_token_id else (old,)))
+        following, made, shown = iter(places), list[int](), False
+        for old in ids:
+            edge = shown and old == self.image_token_id and self._shares_edges
+            shown = old == self.image_token_id
+            made += next(following).ids[int(edge) :] if shown else (old,)
+        return tuple(made)
 
     def picture_places(self, ids: Sequence[int], images: Sequence[ImageRef]) -> list[range]:
-        """Where the placeholders of pictures are among a prompt's ids, in order."""
+        """Where the placeholders of pictures are among a prompt's ids, in order; two may share the token between them."""
         found: list[range] = []
         for image in images:
             place = self.placeholder(image).ids
-            after = found[-1].stop if found else 0
+            after = found[-1].stop - int(self._shares_edges) if found else 0
             start = next(i for i in range(after, len(ids)) if ids[i] == place[0] and tuple(ids[i : i + len(place)]) == place)
             found.append(range(start, start + len(place)))
         return found

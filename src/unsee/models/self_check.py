@@ -63,6 +63,8 @@ class Features:
     """a picture changes what follows it and nothing before it"""
     shared_prefix: Feature
     """questions about one picture share its tokens in one row (packing), exactly"""
+    several_pictures: Feature
+    """prompts about several pictures have the token ids that the processor makes, too"""
     lens: Feature
     """hidden layers can be read; the last one gives the model's own logits"""
     language: Feature
@@ -95,10 +97,11 @@ def check(model: Model) -> Features:
         "mlp_down": "mlp-down",
     }
     return Features(
-        prompt=_verdict(model, _check_prompt),
+        prompt=_verdict(model, partial(_check_prompt, pictures=1)),
         answer_mask=_verdict(model, _check_answer_mask),
         pictures=_verdict(model, _check_pictures),
         shared_prefix=model.shared_prefix,
+        several_pictures=_verdict(model, partial(_check_prompt, pictures=2)),
         lens=_verdict(model, _check_lens),
         **{name: _verdict(model, partial(_check_scope, part=part)) for name, part in parts.items()},
     )
@@ -185,14 +188,16 @@ def _dtype(model: Model) -> torch.dtype:
     return torch.float16 if rounds else dtype
 
 
-def _check_prompt(model: Model) -> None:
-    prompter, picture = model.prompter, _pictures()[0]
-    text = prompter.prompt(_QUESTION, images=1)
-    ours = prompter.ids(text, [picture])
+def _check_prompt(model: Model, *, pictures: int) -> None:
+    prompter, shown = model.prompter, _pictures()[::2][:pictures]
+    text = prompter.prompt(_QUESTION, images=pictures)
+    ours = prompter.ids(text, shown)
+    opened = [picture.open() for picture in shown]
     # Some processors put BOS and a last line break themselves.
     bare = text.replace(str(prompter.tokenizer.bos_token), "").removesuffix("\n")
     for given in (text, bare):
-        made = model.processor(text=given, images=[picture.open()], return_tensors="pt", add_special_tokens=False)
+        # A list of one conversation, because some processors take a flat list of pictures for one picture each.
+        made = model.processor(text=[given], images=[opened], return_tensors="pt", add_special_tokens=False)
         theirs = tuple(made["input_ids"][0].tolist())
         if ours == theirs:
             return
