@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unsee.errors import CheckpointError, ConfigError, first_line, nearest
+from unsee.errors import ConfigError, first_line, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,18 +127,13 @@ def skeleton(name_or_path: str | Path, *, dtype: Dtype = "float32", hub: bool = 
     Raises:
         CheckpointError: the folder is not there, or config or processor cannot be read.
     """
-    from unsee.hub import download_model
     from unsee.models.checkpoints import load_processor, network_without_values
-    from unsee.models.loading import local_folder, no_such_model, version_of
+    from unsee.models.loading import found_folder, local_folder, version_of
     from unsee.models.model import Model
     from unsee.models.self_check import expected_shared_prefix
 
-    folder = local_folder(name_or_path)
-    shown = version_of(folder) or folder.resolve().name
-    if not folder.is_dir():
-        if not hub:
-            raise CheckpointError(no_such_model(str(name_or_path)))
-        folder = download_model(str(name_or_path), weights=False)
+    folder = found_folder(name_or_path, hub=hub, weights=False)
+    shown = version_of(folder) or local_folder(name_or_path).resolve().name
     network = network_without_values(folder, dtype=dtype)
     made = Model(network, load_processor(folder), name=shown)
     made.prompter.shared_prefix = expected_shared_prefix(made)

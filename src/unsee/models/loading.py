@@ -74,11 +74,8 @@ def load_model(
     if name in EMBEDDED:
         folder = weights_folder(name)
         return load_checkpoint(folder, device=device, dtype=dtype, name=version_of(folder) or name, quantize=quantize)
-    folder, shown = Path(name_or_path), version_of(Path(name_or_path))
-    if not folder.is_dir():
-        if not hub:
-            raise CheckpointError(no_such_model(name))
-        folder, shown = download_model(name), name.rpartition("/")[2]
+    folder = found_folder(name, hub=hub)
+    shown = version_of(folder) if Path(name).is_dir() else name.rpartition("/")[2]
     return _checked(load_checkpoint(folder, device=device, dtype=dtype, name=shown, quantize=quantize, hub=hub))
 
 
@@ -109,6 +106,23 @@ def local_folder(name_or_path: str | Path) -> Path:
     """
     name = str(name_or_path)
     return weights_folder(name) if name in EMBEDDED else Path(name_or_path)
+
+
+def found_folder(name_or_path: str | Path, *, hub: bool = False, weights: bool = True) -> Path:
+    """The folder of a model on this machine, or, with `hub`, of one that is downloaded.
+
+    Args:
+        weights: False where config and processor are enough.
+
+    Raises:
+        CheckpointError: there is no such model.
+    """
+    folder = local_folder(name_or_path)
+    if folder.is_dir():
+        return folder
+    if not hub:
+        raise CheckpointError(_no_such_model(str(name_or_path)))
+    return download_model(str(name_or_path), weights=weights)
 
 
 def embedded_name(folder: Path) -> str | None:
@@ -143,8 +157,7 @@ def version_of(folder: Path) -> str | None:
     return str(version) if version else None
 
 
-def no_such_model(name: str) -> str:
-    """What is said to a user who names no model of this machine."""
+def _no_such_model(name: str) -> str:
     download = f"give its folder (hf download {name} --local-dir DIR), or --hub (hub=True) to a command on one model"
     remedy = download if looks_like_hub(name) else nearest(name, list(EMBEDDED))
     return f"there is no model folder {name} and no embedded model of that name; {remedy}"
