@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 Form = Literal["llava", "idefics3"]
 """Of the network: how pictures enter the language model, the processor and the prompt."""
 FORM_NAMES: Mapping[Form, str] = {"llava": "LLaVA", "idefics3": "Idefics3"}
-WIDTHS = {"micro": 96, "tiny": 192, "small": 256}
+WIDTHS = {"micro": 96, "tiny": 192, "small": 240}
+"""Of the language model; small is as wide as fits into 15 MB, so that it can ship."""
 LAYERS = 8
 CONTEXT = 2048
 VOCABULARY = 4096
@@ -60,13 +61,14 @@ def _module(form: Form) -> Any:
 
 def text_settings(tokenizer: PreTrainedTokenizerFast, *, width: int) -> dict[str, Any]:
     """Settings of the language model, a Llama in every form."""
+    heads = min(max(4, width // 32), 6)
     return {
         "vocab_size": VOCABULARY,
         "hidden_size": width,
         "intermediate_size": width * 8 // 3 // 32 * 32,
         "num_hidden_layers": LAYERS,
-        "num_attention_heads": max(4, width // 32),
-        "num_key_value_heads": max(4, width // 32),
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads,
         "max_position_embeddings": CONTEXT,
         "tie_word_embeddings": True,
         "initializer_range": SPREAD,
