@@ -12,6 +12,7 @@ STUDIES = Path(__file__).parent.parent / "studies"
 sys.path.insert(0, str(STUDIES))
 
 import answers  # noqa: E402
+import bases  # noqa: E402
 import modality  # noqa: E402
 import survives  # noqa: E402
 from matched import at_retain  # noqa: E402
@@ -134,3 +135,46 @@ def test_pages_are_filled_between_markers_only(tmp_path: Path) -> None:
     assert page.read_text() == "Before\n<!-- table -->\n| new \\1 |\n<!-- end table -->\nAfter\n"
     with pytest.raises(ValueError, match="no markers <!-- other -->"):
         fill(page, {"other": "x"})
+
+
+def test_what_holds_on_both_bases(tmp_path: Path) -> None:
+    """The direction has to be the same and apart from 0 on both; models are ordered by what they lost."""
+    heading = "learned_from,method,retain_score,set,measure,modality,first,difference,ci_low,ci_high,after_holm"
+    found = {
+        "llava": [
+            ("accuracy", -0.2, "true"),
+            ("rouge_l", 0.1, "true"),
+            ("cloze_accuracy", 0.1, "true"),
+            ("factuality", 0.0, "false"),
+        ],
+        "other": [
+            ("accuracy", -0.1, "true"),
+            ("rouge_l", -0.1, "true"),
+            ("cloze_accuracy", 0.2, "false"),
+            ("factuality", 0.1, "false"),
+        ],
+    }
+    files = {}
+    for base, rows in found.items():
+        files[base] = tmp_path / f"{base}.csv"
+        told = [f"both,npo,0.95,forget,{name},text,image_text,{value},{value},{value},{star}" for name, value, star in rows]
+        elsewhere = [
+            "both,npo,0.9,forget,accuracy,text,image_text,1,1,1,true",
+            "both,npo,0.95,retain,accuracy,text,image_text,1,1,1,true",
+        ]
+        files[base].write_text("\n".join([heading, *told, *elsewhere]))
+    lines = bases.modality_table(files).splitlines()
+    assert [line.split(" | ")[-1] for line in lines[2:5]] == ["yes |", "**opposite** |", "direction alone |"]
+    assert "| -20 (-20 to -20) \\* | -10 (-10 to -10) \\* |" in lines[2]
+    assert lines[-1] == "The other 1 of 4 comparisons are apart from 0 on neither base."
+
+    for base, values in {"llava": (-50, -1, -30, -10), "other": (-60, -3, -2, -20)}.items():
+        told = [
+            f"{method},by name,5 %,forget,accuracy,text,{value},{value},{value}"
+            for method, value in zip(("gold", "GA", "KL", "NPO"), values, strict=True)
+        ]
+        files[base].write_text("\n".join(["method,unlearned,ratio,set,measure,modality,value,low,high", *told]))
+    table = bases.trade_off_tables(files)
+    assert "| 5 % | KL | by name | -30 / -2 |" in table
+    # Ranks 3, 1, 2 and 2, 3, 1 of the three unlearned models: 1 - 6 (1 + 4 + 1) / (3 (9 - 1)) = -0.5.
+    assert "| by name | forget - vanilla | -0.50 | 3 |" in table
