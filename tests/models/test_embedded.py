@@ -64,7 +64,7 @@ def said_by_plain_transformers(figure, tmp_path_factory):
 
 def test_the_recipe_names_version_world_and_licence(folder):
     recipe = json.loads((folder / RECIPE).read_text())
-    assert re.fullmatch(r"(micro|tiny)-\d+(-B)?(-patients)?", recipe["version"])
+    assert re.fullmatch(r"(micro|tiny|small)-\d+(-B)?(-patients)?", recipe["version"])
     assert recipe["licence"] == "Apache-2.0"
     assert load_model(folder.name).name == recipe["version"]
 
@@ -85,7 +85,7 @@ def test_weights_are_half_precision_and_small(folder):
     with safe_open(folder / "model.safetensors", framework="pt") as file:
         kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
     assert kinds == {"F16"}
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 12 * 2**20
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 15 * 2**20
 
 
 def test_plain_transformers_gives_the_same_logits_and_answer(folder, figure, said_by_plain_transformers):
