@@ -155,9 +155,13 @@ def p_value(draws: Array) -> float:
 
 def percent(draws: Array, *, signed: bool = False) -> str:
     """`31 (25 to 38)`, in percent."""
-    low, high = interval(draws)
+    return between(float(draws[0]), *interval(draws), signed=signed)
+
+
+def between(value: float, low: float, high: float, *, signed: bool = False) -> str:
+    """Share and interval as `31 (25 to 38)`, in percent."""
     sign = "+" if signed else ""
-    return f"{100 * draws[0]:{sign}.0f} ({100 * low:{sign}.0f} to {100 * high:{sign}.0f})"
+    return f"{100 * value:{sign}.0f} ({100 * low:{sign}.0f} to {100 * high:{sign}.0f})"
 
 
 def markdown(heading: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

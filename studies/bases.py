@@ -13,9 +13,10 @@ from itertools import product
 from pathlib import Path
 
 import polars as pl
-from answers import MEASURE_TITLES, METHOD_TITLES, SHOWN_TITLES, Column, markdown
+from answers import MEASURE_TITLES, METHOD_TITLES, SHOWN_TITLES, between, markdown
 from modality import LEARNED_TITLES, LEVELS
 from scipy.stats import spearmanr
+from tradeoff import COLUMNS
 
 from unsee.files import fill
 
@@ -23,14 +24,6 @@ BASES = {"LLaVA": "", "Idefics3": "-idefics3"}
 """Form of the base -> suffix of its CSV."""
 ARM = ("learned_from", "method", "set", "modality", "measure")
 """What a difference between unlearning from pictures and by name is about."""
-TRADED = {
-    "forget - vanilla": Column("forget", "accuracy", ""),
-    "test - vanilla": Column("test", "accuracy", ""),
-    "retain": Column("retain", "accuracy", ""),
-    "celebrity": Column("celebrity", "accuracy", ""),
-    "general open": Column("general", "factuality", ""),
-}
-"""Columns of the trade-off that are compared, in whichever way they are asked."""
 CSV_TITLES = {"learned_from": LEARNED_TITLES, "method": METHOD_TITLES, "modality": SHOWN_TITLES, "measure": MEASURE_TITLES}
 
 
@@ -39,10 +32,10 @@ def differences(file: Path) -> pl.DataFrame:
     table = pl.read_csv(file).filter(
         pl.col("first") == "image_text", pl.col("set").is_in(["forget", "test"]), pl.col("retain_score") == LEVELS[0]
     )
-    points = [(100 * pl.col(name)).round(0).cast(pl.Int64) for name in ("difference", "ci_low", "ci_high")]
+    told = [between(*row, signed=True) for row in table.select("difference", "ci_low", "ci_high").iter_rows()]
     star = pl.col("after_holm").cast(pl.Boolean)
-    told = pl.format("{} ({} to {}){}", *points, pl.when(star).then(pl.lit(" \\*")).otherwise(pl.lit("")))
-    return table.select(*ARM, told.alias("told"), pl.col("difference").sign().alias("sign"), star.alias("star"))
+    marked = pl.Series(told) + pl.when(star).then(pl.lit(" \\*")).otherwise(pl.lit(""))
+    return table.select(*ARM, marked.alias("told"), pl.col("difference").sign().alias("sign"), star.alias("star"))
 
 
 def modality_table(files: dict[str, Path]) -> str:
@@ -62,12 +55,10 @@ def modality_table(files: dict[str, Path]) -> str:
 
 
 def traded(file: Path) -> pl.DataFrame:
-    """Values of `TRADED` of every model that was unlearned or never taught, in percent."""
-    titles = {(column.set, column.measure): title for title, column in TRADED.items()}
-    table = pl.read_csv(file).with_columns(
-        pl.struct("set", "measure").map_elements(lambda of: titles.get((of["set"], of["measure"])), pl.String).alias("column")
-    )
-    return table.drop_nulls("column").select("ratio", "method", "unlearned", "modality", "column", "value", "low", "high")
+    """Every number of the trade-off's tables, in percent."""
+    titles = pl.DataFrame([(*key, title) for key, title in COLUMNS.items()], ["set", "measure", "column"], orient="row")
+    table = pl.read_csv(file).join(titles, on=["set", "measure"], maintain_order="left")
+    return table.select("ratio", "method", "unlearned", "modality", "column", "value")
 
 
 def trade_off_tables(files: dict[str, Path]) -> str:
@@ -80,11 +71,11 @@ def trade_off_tables(files: dict[str, Path]) -> str:
     for asked, title in SHOWN_TITLES.items():
         own = both.filter(pl.col("modality") == asked).with_columns(beside.alias("beside"))
         wide = own.pivot("column", index=["ratio", "method", "unlearned"], values="beside", maintain_order=True)
-        heading = ["ratio", "method", "unlearned", *(column for column in TRADED if column in wide.columns)]
+        heading = ["ratio", "method", "unlearned", *(column for column in COLUMNS.values() if column in wide.columns)]
         table = markdown(heading, wide.select(heading).fill_null("").iter_rows())
         parts.append(f"Asked {title}, {first} / {second}:\n\n{table}")
     rows = []
-    for asked, column in product(SHOWN_TITLES, TRADED):
+    for asked, column in product(SHOWN_TITLES, COLUMNS.values()):
         own = both.filter(pl.col("method") != "gold", modality=asked, column=column)
         if len(own):
             alike = spearmanr(own["value"], own["value_second"]).statistic

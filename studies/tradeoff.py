@@ -34,6 +34,17 @@ UTILITIES = {
     "general, open description": Column("general", "factuality", "image_text"),
 }
 
+COLUMNS = {
+    ("forget", "accuracy"): "forget - vanilla",
+    ("test", "accuracy"): "test - vanilla",
+    ("retain", "accuracy"): "retain",
+    ("celebrity", "accuracy"): "celebrity",
+    ("forget", "factuality"): "forget, fact told - vanilla",
+    ("general", "accuracy"): "general closed",
+    ("general", "factuality"): "general open",
+}
+"""Set and measure -> heading of the tables' columns."""
+
 
 class Point(NamedTuple):
     """One model's number, averaged over seeds."""
@@ -159,8 +170,8 @@ def trade_off_figure(rows: list[dict[str, object]]) -> alt.TopLevelMixin:
 
 def table(found: list[Point], asked: str) -> str:
     """Forget and test as difference to vanilla, the others as value, in percent."""
-    order = [Column(name, measure, asked) for name in PANELS for measure in ("accuracy",)]
-    order += [Column("forget", "factuality", asked), *list(UTILITIES.values())[2:]]
+    # General questions are about a picture, however the others are asked.
+    order = [Column(name, measure, "image_text" if name == "general" else asked) for name, measure in COLUMNS]
     rows = []
     for ratio in dict.fromkeys(point.ratio for point in found):
         for method, shown in dict.fromkeys((point.method, point.shown) for point in found):
@@ -170,16 +181,7 @@ def table(found: list[Point], asked: str) -> str:
                 seeds = str(max(p.seeds for p in mine.values()))
                 cells = [percent(mine[c].value, signed=c.set in ("forget", "test")) if c in mine else "" for c in order]
                 rows.append([f"{round(100 * ratio)} %", title, seeds, *cells])
-    heading = [
-        "forget - vanilla",
-        "test - vanilla",
-        "retain",
-        "celebrity",
-        "forget, fact told - vanilla",
-        "general closed",
-        "general open",
-    ]
-    return markdown(["ratio", "unlearned", "seeds", *heading], rows)
+    return markdown(["ratio", "unlearned", "seeds", *COLUMNS.values()], rows)
 
 
 def main() -> None:

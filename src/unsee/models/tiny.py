@@ -14,7 +14,7 @@ Form = Literal["llava", "idefics3"]
 """Of the network: how pictures enter the language model, the processor and the prompt."""
 FORM_NAMES: Mapping[Form, str] = {"llava": "LLaVA", "idefics3": "Idefics3"}
 WIDTHS = {"micro": 96, "tiny": 192, "small": 240}
-"""Of the language model; small is as wide as fits into 15 MB, so that it can ship."""
+"""Of the language model; small is as wide as fits into 15 MiB, so that it can ship."""
 LAYERS = 8
 CONTEXT = 2048
 VOCABULARY = 4096
@@ -61,6 +61,7 @@ def _module(form: Form) -> Any:
 
 def text_settings(tokenizer: PreTrainedTokenizerFast, *, width: int) -> dict[str, Any]:
     """Settings of the language model, a Llama in every form."""
+    # A CPU trains few wide heads faster than many narrow ones; six divide the width of small.
     heads = min(max(4, width // 32), 6)
     return {
         "vocab_size": VOCABULARY,
