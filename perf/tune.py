@@ -2,7 +2,7 @@
 
 Tries a small grid on `people-tuning`, whose people occur in no reported number, and keeps the settings of the best
 `unlearning_score`; where a dead component makes it 0 for all of them, of the best mean of components. Writes every try to
-`perf/tuned.json` and the choice to `src/unsee/tuned.toml`; a try that is already on record for these weights and this recipe of
+`perf/tuned.json` (`tuned-NAME.json` for a model other than `tiny`) and the choice to `src/unsee/tuned.toml`; a try that is already on record for these weights and this recipe of
 learning is not repeated.
 """
 
@@ -108,11 +108,13 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=METHODS)
     arguments = parser.parse_args()
     ground = Ground(arguments.model, arguments.subjects)
-    search = Search(RECORD, about(ground.version, arguments.subjects))
+    name = recipe_name(arguments.model)
+    record = RECORD if name == "tiny" else RECORD.with_stem(f"{RECORD.stem}-{name}")
+    search = Search(record, about(ground.version, arguments.subjects))
     for entry in arguments.methods:
         search.complete(entry, GRID, partial(ground.try_out, entry))
     chosen = {entry: best(tries) for entry, tries in search.record["tries"].items()}
-    keep_settings(recipe_name(arguments.model), chosen)
+    keep_settings(name, chosen)
 
 
 if __name__ == "__main__":
