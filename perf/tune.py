@@ -2,8 +2,8 @@
 
 Tries a small grid on `people-tuning`, whose people occur in no reported number, and keeps the settings of the best
 `unlearning_score`; where a dead component makes it 0 for all of them, of the best mean of components. Writes every try to
-`perf/tuned.json` (`tuned-NAME.json` for a model other than `tiny`) and the choice to `src/unsee/tuned.toml`; a try that is already on record for these weights and this recipe of
-learning is not repeated.
+`perf/tuned.json`, of a model other than `tiny` to `perf/tuned-<model>.json`, and the choice to `src/unsee/tuned.toml`; a try
+that is already on record for these weights and this recipe of learning is not repeated.
 """
 
 from __future__ import annotations
