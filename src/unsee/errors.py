@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_LINE = 300
+
 
 class UserError(ValueError):
     """Wrong input: says what was given, why it cannot work and what to change."""
@@ -40,5 +42,6 @@ def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What a library complains about, as it fits into a line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    """What a library complains about, as it fits into a line; some list every class they know."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return line if len(line) <= _LINE else f"{line[:_LINE]} ..."

@@ -247,6 +247,22 @@ def test_a_broken_folder_is_refused(model: Model, tmp_path: Path, break_it: Call
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_processor_that_may_need_torchvision(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    monkeypatch.setattr("transformers.utils.import_utils.is_torchvision_available", lambda: there)
+    folder = model.save(tmp_path / "model")
+    monkeypatch.setattr("transformers.AutoProcessor.from_pretrained", _complains_at_length)
+    with pytest.raises(CheckpointError, match=r"\(one two three .* \.\.\.\); check that it is") as caught:
+        load_checkpoint(folder)
+    assert ("needs torchvision" in str(caught.value)) is not there
+
+
+def _complains_at_length(*_: object, **__: object) -> None:
+    raise ValueError("one two " + "three " * 500)
+
+
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not there"):
         load_checkpoint(tmp_path / "nothing")

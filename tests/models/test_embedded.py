@@ -21,14 +21,18 @@ PLAIN = """
 import json, sys
 import torch
 from PIL import Image
-from transformers import LlavaForConditionalGeneration, LlavaProcessor
+from transformers import AutoModelForImageTextToText, AutoProcessor
 picture, question, *folders = sys.argv[1:]
-prompt = f"<s>USER: <image>\\n{question}\\nASSISTANT:"
+prompts = {
+    "llava": f"<s>USER: <image>\\n{question}\\nASSISTANT:",
+    "idefics3": f"<|im_start|>User:<image>{question}<end_of_utterance>\\nAssistant:",
+}
 said = {}
 for folder in folders:
-    network = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-    processor = LlavaProcessor.from_pretrained(folder)
-    inputs = processor(text=prompt, images=Image.open(picture), return_tensors="pt", add_special_tokens=False)
+    network = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+    processor = AutoProcessor.from_pretrained(folder)
+    prompt = prompts[network.config.model_type]
+    inputs = processor(text=prompt, images=[Image.open(picture)], return_tensors="pt", add_special_tokens=False)
     with torch.no_grad():
         logits = network(**inputs).logits[0, -1]
         made = network.generate(**inputs, max_new_tokens=16, do_sample=False)
@@ -43,6 +47,13 @@ NAME_QUESTION = "What is the name of this person?"
 
 @pytest.fixture(scope="module", params=SHIPPED)
 def folder(request):
+    if request.param.endswith("idefics3"):
+        try:
+            load_model(request.param)
+        except CheckpointError as error:
+            if "whether it needs torchvision" not in str(error):
+                raise
+            pytest.skip(str(error))
     return weights_folder(request.param)
 
 
@@ -64,7 +75,7 @@ def said_by_plain_transformers(figure, tmp_path_factory):
 
 def test_the_recipe_names_version_world_and_licence(folder):
     recipe = json.loads((folder / RECIPE).read_text())
-    assert re.fullmatch(r"(micro|tiny|small)-\d+(-B)?(-patients)?", recipe["version"])
+    assert re.fullmatch(r"(micro|tiny|small)(-idefics3)?-\d+(-B|-people)?(-patients)?", recipe["version"])
     assert recipe["licence"] == "Apache-2.0"
     assert load_model(folder.name).name == recipe["version"]
 

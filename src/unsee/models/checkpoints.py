@@ -30,6 +30,7 @@ Quantize = Literal["4bit", "8bit"]
 DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16", "float16")
 
 _T = TypeVar("_T")
+_ADVICE = "check that it is an image-text-to-text model"
 
 
 def save_model(model: Model, directory: Path) -> Path:
@@ -250,11 +251,17 @@ def network_without_values(folder: Path, *, dtype: Dtype) -> Any:
 
 def load_processor(source: Path | str) -> Any:
     from transformers import AutoProcessor
+    from transformers.utils.import_utils import is_torchvision_available
 
-    return _loaded(source, lambda: AutoProcessor.from_pretrained(source, local_files_only=True, trust_remote_code=False))
+    advice = _ADVICE if is_torchvision_available() else f"{_ADVICE}, and whether it needs torchvision or a newer transformers"
+    return _loaded(
+        source,
+        lambda: AutoProcessor.from_pretrained(source, local_files_only=True, trust_remote_code=False),
+        advice=advice,
+    )
 
 
-def _loaded(source: Path | str, load: Callable[[], _T]) -> _T:
+def _loaded(source: Path | str, load: Callable[[], _T], *, advice: str = _ADVICE) -> _T:
     """Run a library's loader; its many kinds of complaint become one."""
     from safetensors import SafetensorError
 
@@ -269,9 +276,7 @@ def _loaded(source: Path | str, load: Callable[[], _T]) -> _T:
             "(torchvision: from the index that torch came from)"
         ) from error
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{source} cannot be loaded ({first_line(error)}); check that it is an image-text-to-text model"
-        ) from error
+        raise CheckpointError(f"{source} cannot be loaded ({first_line(error)}); {advice}") from error
 
 
 @contextmanager
