@@ -1,8 +1,10 @@
-"""Does it matter whether unlearning shows the picture or tells the name? Compared where both keep as much of the retain set.
+r"""Does it matter whether unlearning shows the picture or tells the name? Compared where both keep as much of the retain set.
 
-    python studies/modality.py runs/modality runs/modality-image --vision runs/modality-vision runs/modality-image-vision
+    python studies/modality.py runs/modality
+    python studies/modality.py runs/modality-image --vision runs/modality-vision runs/modality-image-vision \
+        --beside runs/modality --page docs/studies/modality-image.md
 
-Reads runs of examples/modality.toml, fills the tables of docs/studies/modality.md and writes its figures and its CSV.
+Reads runs of examples/modality.toml, fills the tables of a page in docs/studies/ and writes its figures and its CSV.
 """
 
 from __future__ import annotations
@@ -235,6 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="one run per way of learning, the vision tower frozen")
     parser.add_argument("--vision", nargs="*", type=Path, default=[], help="the same with the vision tower trainable")
+    parser.add_argument("--beside", nargs="*", type=Path, default=[], help="more runs for --vision, without tables of their own")
     parser.add_argument("--page", type=Path, default=Path("docs/studies/modality.md"))
     arguments = parser.parse_args()
     folder, name = arguments.page.parent, arguments.page.stem
@@ -242,21 +245,21 @@ def main() -> None:
     ratio = studies[0].experiment.unlearn.forget_ratios[0]
     found: list[Difference] = []
     vision: list[Difference] = []
-    frozen: dict[tuple[str, str], Paths] = {}
     for study in studies:
         learned = study.experiment.learn.learn_modality
         drawn: dict[tuple[str, str], Paths] = {}
         for method in study.experiment.unlearn.methods:
             pictures, names = (paths_of(study, method, shown, ratio) for shown in SHOWN_TITLES)
             found += differences(learned, method, pictures, names)
-            frozen[learned, method] = pictures
             drawn |= {(method, "image_text"): pictures, (method, "text"): names}
         save(way_figure(drawn), folder / f"{name}-{learned.replace('_', '-')}.png")
+    frozen = {study.experiment.learn.learn_modality: study for study in [*studies, *map(Study, arguments.beside)]}
     for run in arguments.vision:
         study = Study(run)
         learned = study.experiment.learn.learn_modality
         for method in study.experiment.unlearn.methods:
-            vision += differences(learned, method, paths_of(study, method, "image_text", ratio), frozen[learned, method])
+            ways = (paths_of(each, method, "image_text", ratio) for each in (study, frozen[learned]))
+            vision += differences(learned, method, *ways)
     stars = marked([*found, *vision])
     tables = [long_table(found, arms=("image_text", "text"), stars=stars)]
     if vision:
