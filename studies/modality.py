@@ -237,7 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="one run per way of learning, the vision tower frozen")
     parser.add_argument("--vision", nargs="*", type=Path, default=[], help="the same with the vision tower trainable")
-    parser.add_argument("--beside", nargs="*", type=Path, default=[], help="more runs for --vision, without tables of their own")
+    parser.add_argument("--beside", nargs="*", type=Path, default=[], help="runs that --vision needs too, without tables")
     parser.add_argument("--page", type=Path, default=Path("docs/studies/modality.md"))
     arguments = parser.parse_args()
     folder, name = arguments.page.parent, arguments.page.stem
