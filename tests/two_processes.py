@@ -16,7 +16,7 @@ import unsee.answering.records
 from toy import random_model, toy_samples
 from unsee import processes
 from unsee.answering import answer
-from unsee.errors import TrainingError
+from unsee.errors import ConfigError, TrainingError
 from unsee.learning import training_accuracy
 from unsee.methods import Method, Scope, load_method
 from unsee.models.lora import attach
@@ -44,9 +44,12 @@ class Failing(Method):
         return load_method("ga").loss(model, reference, forget, retain)
 
 
-def pupil(rank: int | None = 2):
-    scope = Scope(rank=rank) if rank else Scope(modules=("language",), rank=None, layers=(0, 3))
-    return attach(random_model(), scope)
+TRAINED = {
+    "adapter": Scope(rank=2),
+    "weights": Scope(modules=("language",), rank=None, layers=(0, 3)),
+    "everything": Scope(modules=("language", "projector", "vision"), rank=None),
+}
+"""Text alone reaches all of the first two and not all of the third."""
 
 
 class Breaking:
@@ -62,9 +65,9 @@ class Breaking:
         return self.probe(model)
 
 
-def taught(folder: Path, *, rank: int | None = 2, method: Method | None = None, breaks: bool = False) -> TrainReport:
+def taught(folder: Path, trained: str = "adapter", *, method: Method | None = None, breaks: bool = False) -> TrainReport:
     """A training, or what is left of it in the folder; its log and weights are left there."""
-    model = pupil(rank)
+    model = attach(random_model(), TRAINED[trained])
     probe = LikelihoodProbe(model.prompter, FORGET[:4], RETAIN[:3])
     report = train(
         model,
@@ -79,15 +82,15 @@ def taught(folder: Path, *, rank: int | None = 2, method: Method | None = None, 
         checkpoint_every=3,
     )
     if processes.is_main():
-        trained = {name: w.detach().contiguous() for name, w in model.network.named_parameters() if w.requires_grad}
-        save_file(trained, folder / "weights.safetensors")
+        moved = {name: w.detach().clone() for name, w in model.network.named_parameters() if w.requires_grad}
+        save_file(moved, folder / "weights.safetensors")
     return report
 
 
-def broken_off(folder: Path, **kind) -> None:
+def broken_off(folder: Path, trained: str = "adapter") -> None:
     """A training that ends after step 4 and leaves a checkpoint of step 3."""
     try:
-        taught(folder, breaks=True, **kind)
+        taught(folder, trained, breaks=True)
     except TrainingError as error:
         assert str(error) == "broken off"
 
@@ -123,13 +126,22 @@ def shards(folder: Path) -> None:
 
     processes.connect()
     PartialState().distributed_type = DistributedType.MULTI_GPU
-    for name, rank in (("adapter", 2), ("weights", None)):
-        taught(folder / f"{name}-whole", rank=rank)
-        broken_off(folder / f"{name}-two-one", rank=rank)
-        taught(folder / f"{name}-one-two", rank=rank)
+    split(folder)
+
+
+def split(folder: Path) -> None:
+    """Every process with a part, as the launcher says."""
+    for trained in TRAINED:
+        try:
+            taught(folder / f"{trained}-whole", trained)
+        except ConfigError as error:  # the second process's is the first one's
+            (folder / f"{trained}-refused").write_text(str(error))
+            continue
+        broken_off(folder / f"{trained}-two-one", trained)
+        taught(folder / f"{trained}-one-two", trained)
 
 
 if __name__ == "__main__":
     what, place = sys.argv[1:]
-    {"copies": copies, "shards": shards}[what](Path(place))
+    {"copies": copies, "shards": shards, "split": split}[what](Path(place))
     processes.leave()

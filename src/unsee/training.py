@@ -113,7 +113,7 @@ def train(
 
     from unsee import processes
     from unsee.out_of_memory import explained, is_out_of_memory, release
-    from unsee.sharing import spread, whole
+    from unsee.sharing import spread
     from unsee.training_state import Checkpoints, Place, StepLog, fingerprint
 
     options = options or TrainOptions(**method.training)
@@ -131,7 +131,7 @@ def train(
         explained(model, method, traced, options, kept=resume),
         _seeded(options.seed),
         _training_mode(model),
-        spread(accelerator, model, method, optimizer) as lay,
+        spread(accelerator, model, method, optimizer, max_grad_norm=options.max_grad_norm) as lay,
         checkpointing(model.network, options),
     ):
         data = data or TrainingData(model, samples, options, mask)
@@ -151,15 +151,14 @@ def train(
             StepLog(log if accelerator.is_main_process else None).close()
             return _report(model, options, place, processes=accelerator.num_processes, reason="no_steps")
 
-        trained = lay.trained
         # What decides a run is how many batches a step has, not how many processes share them.
         marks = fingerprint(model, method, replace(options, gradient_accumulation=per_step), data.encoded)
-        checkpoints = Checkpoints(resume, model=model, optimizer=optimizer, marks=marks, writes=accelerator.is_main_process)
+        checkpoints = Checkpoints(resume, lay=lay, marks=marks, writes=accelerator.is_main_process)
         place = checkpoints.load() or place
         probe_every = probe_every or (_PROBED_EVERY if stop and stop.probed else max(_PROBED_EVERY, math.ceil(total / _PROBES)))
         first = place.step
         if waypoints and first:  # an interruption may have fallen between step and waypoint
-            waypoints.keep(model, first, total, writes=accelerator.is_main_process)
+            waypoints.keep(lay.weights, first, total, writes=accelerator.is_main_process)
         steps_log = StepLog(log if accelerator.is_main_process else None, keep_bytes=place.log_bytes)
         stopped = stop.reached(place.last_probe, place.start_probe) if stop else None
         ending: Mapping[str, float] = {}
@@ -180,11 +179,11 @@ def train(
                     ending = terms
                     break
                 lay.add_up()
-                norm = float(whole(accelerator.clip_grad_norm_(trained, options.max_grad_norm or math.inf)))
+                norm = lay.clip(options.max_grad_norm)
                 _check_finite("the gradient", norm, place.step + 1, rate)
                 method.after_backward(model)
                 checkpoints.begin_change()
-                lay.optimizer.step()
+                lay.step()
                 method.after_step(model)
                 place.step += 1
                 seconds = time.perf_counter() - began
@@ -207,7 +206,7 @@ def train(
                 place.log_bytes = steps_log.write(place.last_row)
                 checkpoints.end_change()
                 if waypoints:
-                    waypoints.keep(model, place.step, total, writes=accelerator.is_main_process)
+                    waypoints.keep(lay.weights, place.step, total, writes=accelerator.is_main_process)
                 if seen and stop:
                     stopped = stop.reached(seen, place.start_probe)
                 if progress and accelerator.is_main_process:
@@ -285,14 +284,17 @@ def _backward(
         "retain": sum(retain.size for _, retain in step if retain),
     }
 
+    def losses(forget: Batch | None, retain: Batch | None) -> dict[str, Tensor]:
+        with autocast(data.options, model.device):
+            return method.loss(model, reference, forget, retain)
+
     def own() -> dict[str, float]:
         """This process's part of the averages."""
         averages: dict[str, float] = {}
         for (forget, retain), counted in lay.own_share(step):
             batches = data.batch("forget", forget), data.batch("retain", retain)
             counts = {"forget": counted[0] is not None, "retain": counted[1] is not None}
-            with autocast(data.options, model.device):
-                terms = lay.losses(partial(method.loss, model, reference, *batches))
+            terms = lay.losses(partial(losses, *batches))
             loss: Tensor | None = None
             for name, values in terms.items():
                 side = side_of(method, name, values, *batches)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,13 +16,13 @@ from torch import Tensor
 from unsee import processes
 from unsee.errors import CheckpointError
 from unsee.files import write_bytes, write_folder
-from unsee.sharing import laid_out_as, whole
 
 if TYPE_CHECKING:
     from unsee.memory_options import MemoryOptions
     from unsee.methods.base import Method, Side
     from unsee.models.model import Model
     from unsee.models.prompts import Encoded
+    from unsee.sharing import Copies
 
 
 WEIGHTS, MOMENTS, RANDOMNESS = "weights.safetensors", "optimizer.safetensors", "random.safetensors"
@@ -88,13 +88,11 @@ class Checkpoints:
         self,
         folder: Path | None,
         *,
-        model: Model,
-        optimizer: torch.optim.Optimizer,
+        lay: Copies,
         marks: Mapping[str, str],
         writes: bool = True,
     ) -> None:
-        self._writes = writes
-        self._folder, self._model, self._optimizer, self._marks = folder, model, optimizer, marks
+        self._folder, self._lay, self._marks, self._writes = folder, lay, marks, writes
         self._randomness: dict[str, Tensor] = {}
         self._settled = True
 
@@ -121,9 +119,7 @@ class Checkpoints:
             return
         from safetensors.torch import save_file
 
-        trained = _trainable(self._model)
-        weights = {name: whole(weight.detach()).contiguous() for name, weight in trained.items()}
-        moments = _moments(self._optimizer, trained)
+        weights, moments = self._lay.weights(), self._lay.moments()
         if not self._writes:
             return
 
@@ -168,9 +164,7 @@ class Checkpoints:
                 f"checkpoint {newest} belongs to another run (different {', '.join(different)}); "
                 "repeat the earlier settings or remove the folder"
             )
-        weights = _trainable(self._model)
-        _overwrite(weights, stored)
-        _restore_moments(self._optimizer, weights, moments)
+        self._lay.restore(stored, moments)
         _set_random_state(randomness)
         return place
 
@@ -186,14 +180,18 @@ class Waypoints:
     def __init__(self, folder: Path, points: int) -> None:
         self.folder, self.points = folder, points
 
-    def keep(self, model: Model, step: int, total: int, *, writes: bool = True) -> None:
-        """Write the weights if the step is a waypoint of a run of `total` steps; one process `writes`, all take part."""
+    def keep(self, weights: Callable[[], dict[str, Tensor]], step: int, total: int, *, writes: bool = True) -> None:
+        """Write the weights if the step is a waypoint of a run of `total` steps; one process `writes`, all take part.
+
+        Args:
+            weights: gives the trainable weights by name; asked at waypoints alone.
+        """
         if step in {round(number * total / (self.points + 1)) for number in range(1, self.points + 1)} - {0, total}:
             from safetensors.torch import save
 
-            weights = {name: whole(weight.detach()).contiguous() for name, weight in _trainable(model).items()}
+            kept = weights()
             if writes:
-                write_bytes(self._file(step), save(weights))
+                write_bytes(self._file(step), save(kept))
 
     def visit(self, model: Model) -> Iterator[int]:
         """Put each waypoint's weights into the model, yield its step, and put back what was there."""
@@ -215,7 +213,7 @@ class Waypoints:
 def _overwrite(weights: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, weight in weights.items():
-            weight.copy_(laid_out_as(values[name], weight))
+            weight.copy_(values[name])
 
 
 def _random_state() -> dict[str, Tensor]:
@@ -229,32 +227,6 @@ def _set_random_state(state: Mapping[str, Tensor]) -> None:
     for device in range(torch.cuda.device_count()):
         if f"cuda:{device}" in state:
             torch.cuda.set_rng_state(state[f"cuda:{device}"], device)
-
-
-def _moments(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What the optimizer keeps, by weight and kind; counts that are plain numbers become tensors of whole numbers."""
-    found: dict[str, Tensor] = {}
-    places: set[int] = set()
-    for name, weight in weights.items():
-        for key, value in optimizer.state.get(weight, {}).items():
-            kept = whole(torch.as_tensor(value).detach()).contiguous()
-            # Tables that several weights share must be written once for each.
-            found[f"{name}::{key}"] = kept.clone() if kept.data_ptr() in places else kept
-            places.add(kept.data_ptr())
-    return found
-
-
-def _restore_moments(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]) -> None:
-    names = {id(weight): name for name, weight in weights.items()}
-    by_name: dict[str, dict[str, Any]] = {}
-    for key, value in moments.items():
-        name, _, field_name = key.rpartition("::")
-        is_count = value.ndim == 0 and not value.is_floating_point()
-        by_name.setdefault(name, {})[field_name] = value.item() if is_count else laid_out_as(value, weights[name])
-    state = optimizer.state_dict()
-    order = [names[id(weight)] for group in optimizer.param_groups for weight in group["params"]]
-    state["state"] = {index: by_name[name] for index, name in enumerate(order) if name in by_name}
-    optimizer.load_state_dict(state)
 
 
 def _trainable(model: Model) -> dict[str, Tensor]:
