@@ -118,7 +118,10 @@ def _state() -> PartialState:
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env
 
-    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or torch.accelerator.current_accelerator() is None)
+    is_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or torch.accelerator.current_accelerator() is None
+    if is_cpu:  # else DeepSpeed, where it is installed, says on standard output that it found no accelerator
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    return PartialState(cpu=is_cpu)
 
 
 def _tried(work: Callable[[], _T]) -> tuple[_T | None, Exception | None]:
