@@ -84,11 +84,18 @@ def trade_off_tables(files: dict[str, Path]) -> str:
     return "\n\n".join(parts)
 
 
+TABLES = {"modality": modality_table, "trade-off": trade_off_tables}
+"""Page -> what is compared on it."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("docs/studies"))
-    folder = parser.parse_args().folder
-    for page, table in (("modality", modality_table), ("trade-off", trade_off_tables)):
+    parser.add_argument("--pages", nargs="+", choices=list(TABLES), default=list(TABLES))
+    arguments = parser.parse_args()
+    folder = arguments.folder
+    for page in arguments.pages:
+        table = TABLES[page]
         fill(folder / f"{page}.md", {"both-bases": table({base: folder / f"{page}{end}.csv" for base, end in BASES.items()})})
 
 
