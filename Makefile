@@ -57,4 +57,4 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	touch $@
 
 clean:
-	rm -rf $(VENV) .oldest runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .oldest .deepspeed runs .pytest_cache .mypy_cache .ruff_cache
