@@ -234,7 +234,7 @@ def test_lines_of_the_page_run(place: Path, tmp_path: Path) -> None:
             ended = subprocess.run(
                 launch, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
             )
-            assert ended.returncode == 0, (line, ended.stderr[-3000:])
+            assert ended.returncode == 0, f"{line}\n{ended.stderr[-3000:]}"
             done.append(name)
     assert done == ["learn", "unlearn", "answer"]
     made = ("vanilla/config.json", "unlearn/adapter_config.json", "answer/records.parquet")

@@ -145,3 +145,4 @@ if __name__ == "__main__":
     what, place = sys.argv[1:]
     {"copies": copies, "shards": shards, "split": split}[what](Path(place))
     processes.leave()
+    processes.end(0)

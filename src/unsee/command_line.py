@@ -70,11 +70,17 @@ def run_command(
     """Call the command that `arguments` name; returns the exit code.
 
     Wrong input, training that went wrong and interrupts give one line on stderr. Of several processes the main one shows what
-    comes out, and the first that fails says why.
+    comes out, and the first that fails says why; each of them ends here.
 
     Args:
         shared: commands that several processes can share.
     """
+    code = _outcome(commands, list(arguments), program, version, about, shared)
+    processes.end(code)
+    return code
+
+
+def _outcome(commands: Commands, arguments: list[str], program: str, version: str, about: str, shared: Sequence[str]) -> int:
     try:
         quiet_libraries()
         with warnings.catch_warnings(), _silent_unless_main():
@@ -85,7 +91,7 @@ def run_command(
                     f"`{program} {arguments[0]}` runs in one process and {processes.count()} were launched; "
                     f"those that share work are {', '.join(shared)}"
                 )
-            code = _dispatch(commands, list(arguments), program, version, about)
+            code = _dispatch(commands, arguments, program, version, about)
         processes.leave()
         return code
     except (UserError, ImageError) as error:

@@ -7,7 +7,9 @@ Without a launcher there is one process, nothing here communicates, and torch is
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -98,6 +100,19 @@ def leave() -> None:
 
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def end(code: int) -> None:
+    """End this process with an exit code, where a launcher started it; does nothing without a launcher.
+
+    The interpreter is not taken down first: threads of gloo may still hold tensors of its own, and would abort the process when
+    they let go of them while it goes.
+    """
+    if count() > 1:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def sendable(error: Exception) -> Exception:
